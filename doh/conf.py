@@ -1,0 +1,168 @@
+"""The ``HOOK_*`` settings: every one is read here, at the moment it is asked for."""
+
+from collections.abc import Sequence
+from typing import Any
+
+from django.conf import settings
+
+from doh.exceptions import HookConfigurationError
+
+#: Delay in seconds before each attempt, from the Standard Webhooks specification 1.0.0.
+STANDARD_SCHEDULE = (0, 5, 300, 1800, 7200, 18000, 36000, 50400, 72000, 86400)
+
+#: A POST starts only while its claim outlives the total timeout by this many seconds; a short
+#: lease keeps a quarter of itself instead.
+LEASE_MARGIN = 5.0
+
+
+def _get(name: str, default: Any) -> Any:
+    return getattr(settings, name, default)
+
+
+def _positive(name: str, default: float) -> float:
+    value = _get(name, default)
+    if isinstance(value, bool) or not isinstance(value, int | float) or value <= 0:
+        raise HookConfigurationError(f"{name} must be a number above zero, not {value!r}.")
+    return float(value)
+
+
+def _whole(name: str, default: int) -> int:
+    value = _get(name, default)
+    if isinstance(value, bool) or not isinstance(value, int) or value < 1:
+        raise HookConfigurationError(f"{name} must be a whole number above zero, not {value!r}.")
+    return value
+
+
+def _path(name: str, default: str) -> str:
+    value = _get(name, default)
+    if not isinstance(value, str) or not value:
+        raise HookConfigurationError(
+            f"{name} must be the dotted path of a callable, such as {default!r}, not {value!r}."
+        )
+    return value
+
+
+def allowed_models() -> list[str]:
+    """``app.Model`` labels whose saves and deletes are events."""
+    value = _get("HOOK_ALLOWED_MODELS", ())
+    if isinstance(value, str) or not all(isinstance(label, str) for label in value):
+        raise HookConfigurationError(
+            f"HOOK_ALLOWED_MODELS must be a list of 'app.Model' labels, not {value!r}."
+        )
+    return list(value)
+
+
+def collection_deliverer() -> str:
+    """Dotted path of the callable that an event is handed to."""
+    return _path("HOOK_COLLECTION_DELIVERER", "doh.deliverers.deliver_hooks")
+
+
+def element_deliverer() -> str:
+    """Dotted path of the callable that one target and payload are handed to."""
+    return _path("HOOK_ELEMENT_DELIVERER", "doh.deliverers.deliver_hook")
+
+
+def atomic_saves() -> bool:
+    """Whether a save of an allowed model and its event share one transaction."""
+    return bool(_get("HOOK_ATOMIC_SAVES", True))
+
+
+def retry_schedule() -> Sequence[float]:
+    """Seconds to wait before attempt 1, 2, 3 and so on; its length is the number of attempts."""
+    value = _get("HOOK_RETRY_SCHEDULE", STANDARD_SCHEDULE)
+    if (
+        isinstance(value, str)
+        or not value
+        or not all(isinstance(delay, int | float) and delay >= 0 for delay in value)
+    ):
+        raise HookConfigurationError(
+            f"HOOK_RETRY_SCHEDULE must be a list of delays in seconds, not {value!r}."
+        )
+    return tuple(value)
+
+
+def connect_timeout() -> float:
+    """Seconds until a connection must stand, TLS included."""
+    return _positive("HOOK_CONNECT_TIMEOUT", 5)
+
+
+def total_timeout() -> float:
+    """Seconds until the last byte of the answer must have come."""
+    return _positive("HOOK_TOTAL_TIMEOUT", 15)
+
+
+def lease() -> float:
+    """Seconds that a claimed row stays with its claimant unless it is renewed."""
+    value = _positive("HOOK_LEASE", 60)
+    if value <= total_timeout() + _margin(value):
+        raise HookConfigurationError(
+            f"HOOK_LEASE ({value:g} s) must exceed HOOK_TOTAL_TIMEOUT ({total_timeout():g} s)"
+            f" by more than {_margin(value):g} s: a POST never outlives its claim."
+        )
+    return value
+
+
+def sending_window() -> float:
+    """Seconds after a claim in which a POST may still start."""
+    return lease() - total_timeout() - _margin(lease())
+
+
+def _margin(lease_seconds: float) -> float:
+    return min(LEASE_MARGIN, lease_seconds / 4)
+
+
+def queue_lease() -> float:
+    """Seconds that a batch may wait in the broker before the sweep rings for it again."""
+    return _positive("HOOK_QUEUE_LEASE", 600)
+
+
+def batch_size() -> int:
+    """Pairs of event and hook that are sent together."""
+    return _whole("HOOK_BATCH_SIZE", 500)
+
+
+def slice_size() -> int:
+    """Pairs that one fan-out transaction writes at most."""
+    return _whole("HOOK_SLICE_SIZE", 20_000)
+
+
+def max_in_flight() -> int:
+    """POSTs that one worker process has under way at most."""
+    return _whole("HOOK_MAX_IN_FLIGHT", 2_000)
+
+
+def eventlet_concurrency() -> int:
+    """POSTs that the eventlet deliverer has under way at most."""
+    return _whole("HOOK_EVENTLET_CONCURRENCY", 100)
+
+
+def doorbell_period() -> float:
+    """Seconds in which at most one ``collect`` message is published."""
+    return _positive("HOOK_DOORBELL_PERIOD", 5)
+
+
+def ring_timeout() -> float:
+    """Seconds that ringing may take from a committing request before it is left to the sweep."""
+    return _positive("HOOK_RING_TIMEOUT", 0.2)
+
+
+def redis_url() -> str | None:
+    """Redis of the doorbell; None means the one that Celery uses."""
+    value = _get("HOOK_REDIS_URL", None)
+    return None if value is None else str(value)
+
+
+def keep_days() -> float:
+    """Days that settled events stay in the ledger."""
+    return _positive("HOOK_KEEP_DAYS", 30)
+
+
+def encryption_keys() -> list[str]:
+    """Fernet keys for secrets at rest, newest first; empty means derived from ``SECRET_KEY``."""
+    return list(_get("HOOK_ENCRYPTION_KEYS", ()))
+
+
+def ca_bundle() -> str | None:
+    """Path of a PEM file with the certificate authorities to trust; None means certifi's."""
+    value = _get("HOOK_CA_BUNDLE", None)
+    return None if value is None else str(value)

@@ -1,0 +1,205 @@
+"""Ring Celery's workers: say by name and id that something is due, quickly or not at all.
+
+A message here is only a doorbell. One that is lost costs time, never an event: the sweep looks
+at the ledger.
+"""
+
+import json
+import logging
+import threading
+import time
+from collections.abc import Iterable
+from typing import Any, Final
+from uuid import uuid4
+
+import redis
+from celery import Celery, current_app
+from redis.backoff import NoBackoff
+from redis.retry import Retry
+
+from doh import conf
+from doh.exceptions import HookConfigurationError
+from doh.fields import decrypt, encrypt
+from doh.journal import Ring
+
+logger = logging.getLogger(__name__)
+
+COLLECT: Final = "doh_tasks.collection.collect"
+DELIVER_BATCH: Final = "doh_tasks.element.deliver_batch"
+POST_ONCE: Final = "doh_tasks.element.post_once"
+
+DOORBELL_KEY: Final = "doh:doorbell"
+#: Seconds during which nobody rings after ringing failed.
+REST: Final = 5.0
+#: Seconds that an unattached POST is kept for a worker.
+_POST_KEPT: Final = 3600
+_REDIS_SCHEMES: Final = ("redis://", "rediss://", "unix://", "valkey://", "valkeys://")
+
+
+def redis_url(app: Celery) -> str | None:
+    """URL of the Redis that the doorbell lives in: the setting, the broker or the results."""
+    if conf.redis_url() is not None:
+        return conf.redis_url()
+    for url in (app.conf.broker_write_url, app.conf.broker_url, app.conf.result_backend):
+        if isinstance(url, str) and url.startswith(_REDIS_SCHEMES):
+            return url.split(";")[0]
+    return None
+
+
+class Doorbell:
+    """One process's way to ring, over connections of its own with short timeouts."""
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._resting_until = 0.0
+        self._producer: Any = None
+        self._redis: redis.Redis | None = None
+        self._made_for: tuple[object, ...] = ()
+
+    def ring(self) -> bool:
+        """Have due events collected: one message per period, whoever rings.
+
+        Never raises and never waits long: what can't be said now is left to the sweep.
+        """
+        return self._safely("collect", self._ring)
+
+    def publish(self, rings: Iterable[Ring]) -> bool:
+        """Have batches delivered; False if no worker could be told."""
+        messages = [(DELIVER_BATCH, list(ring)) for ring in rings]
+        return self._safely("deliver", lambda: self._send(messages))
+
+    def post_once(self, path: str, target: str, payload: str) -> bool:
+        """Have one unattached POST made: its target and payload stay out of the message."""
+        token = uuid4().hex
+        sealed = encrypt(json.dumps([path, target, payload]))
+
+        def send() -> None:
+            self._store().set(f"doh:post:{token}", sealed, ex=_POST_KEPT)
+            self._send([(POST_ONCE, [token])])
+
+        return self._safely("post", send)
+
+    def take_post(self, token: str) -> tuple[str, str, str] | None:
+        """The unattached POST that a message speaks of: deliverer path, target, payload."""
+        self._prepare()
+        sealed: Any = self._store().getdel(f"doh:post:{token}")
+        if sealed is None:
+            return None
+        path, target, payload = json.loads(decrypt(sealed.decode()))
+        return path, target, payload
+
+    def answered(self) -> None:
+        """Take the doorbell off: whoever rings from now on gets a collection of their own."""
+        self._safely("answer", lambda: self._store().delete(DOORBELL_KEY))
+
+    def _ring(self) -> None:
+        period = int(conf.doorbell_period() * 1000)
+        if self._has_store() and not self._store().set(DOORBELL_KEY, 1, nx=True, px=period):
+            return
+        try:
+            self._send([(COLLECT, [])])
+        except Exception:
+            if self._has_store():
+                self._store().delete(DOORBELL_KEY)
+            raise
+
+    def _safely(self, what: str, action: Any) -> bool:
+        with self._lock:
+            if time.monotonic() < self._resting_until:
+                return False
+            try:
+                self._prepare()
+                action()
+            except Exception as error:  # noqa: BLE001 - any broker, any client, any fault
+                self._rest(what, error)
+                return False
+        return True
+
+    def _rest(self, what: str, error: Exception) -> None:
+        self._resting_until = time.monotonic() + REST
+        self._close()
+        logger.warning(
+            "Could not ring to %s (%s: %s); the next sweep finds what is due. Not ringing for %g s.",
+            what,
+            type(error).__name__,
+            error,
+            REST,
+        )
+
+    def _prepare(self) -> None:
+        """Make the connections for the app that is current, and anew when that changes."""
+        app = current_app._get_current_object()
+        wanted = (app, app.conf.broker_url, redis_url(app))
+        if self._made_for == wanted:
+            return
+        self._close()
+        if not app.conf.broker_url and not app.conf.broker_write_url:
+            raise HookConfigurationError("Celery has no broker_url: there is nobody to ring.")
+        url = redis_url(app)
+        self._redis = None if url is None else _redis_client(url)
+        self._producer = _producer(app)
+        self._made_for = wanted
+
+    def _has_store(self) -> bool:
+        return self._redis is not None
+
+    def _store(self) -> redis.Redis:
+        if self._redis is None:
+            raise HookConfigurationError("Set HOOK_REDIS_URL: neither broker nor results are Redis.")
+        return self._redis
+
+    def _send(self, messages: Iterable[tuple[str, list[Any]]]) -> None:
+        for name, args in messages:
+            current_app.send_task(
+                name,
+                args,
+                producer=self._producer,
+                retry=False,
+                ignore_result=True,
+                timeout=conf.ring_timeout(),
+                confirm_timeout=conf.ring_timeout(),
+            )
+
+    def _close(self) -> None:
+        self._made_for = ()
+        for resource in (self._producer and self._producer.connection, self._redis):
+            try:
+                if resource is not None:
+                    getattr(resource, "collapse", resource.close)()
+            except Exception:  # noqa: BLE001, S110 - it is being thrown away
+                pass
+        self._producer = self._redis = None
+
+
+def _redis_client(url: str) -> redis.Redis:
+    timeout = conf.ring_timeout()
+    client: redis.Redis = redis.Redis.from_url(
+        url.replace("valkey", "redis", 1) if url.startswith("valkey") else url,
+        socket_timeout=timeout,
+        socket_connect_timeout=timeout,
+        retry=Retry(NoBackoff(), 0),
+        health_check_interval=30,
+    )
+    return client
+
+
+def _producer(app: Celery) -> Any:
+    """A producer on a connection that gives up within the ring timeout."""
+    timeout = conf.ring_timeout()
+    options = dict(app.conf.broker_transport_options or {})
+    if str(app.conf.broker_url).startswith(_REDIS_SCHEMES):
+        options |= {"socket_timeout": timeout, "socket_connect_timeout": timeout}
+        options |= {"retry_on_timeout": False, "max_retries": 0}
+    else:
+        options |= {"read_timeout": timeout, "write_timeout": timeout, "max_retries": 0}
+    connection = app.connection_for_write(connect_timeout=timeout, transport_options=options)
+    return app.amqp.Producer(connection, auto_declare=False)
+
+
+doorbell = Doorbell()
+
+
+def forget_after_fork() -> None:
+    """A child must not speak over its parent's sockets."""
+    global doorbell  # noqa: PLW0603 - one per process
+    doorbell = Doorbell()

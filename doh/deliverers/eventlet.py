@@ -1,0 +1,88 @@
+"""Deliver with eventlet: many POSTs at once in one thread, which needs no monkey-patching.
+
+Only the sockets of these POSTs are green. The hub belongs to the calling thread, and every
+database access stays in the greenlet that called.
+"""
+
+import socket
+from collections.abc import Callable, Iterable, Iterator
+from functools import lru_cache
+from typing import Any, ClassVar
+
+from doh import conf
+from doh.deliverers.base import HooksDeliverer
+from doh.deliverers.kinds import Transport
+from doh.deliverers.sending import Sender, Sent
+from doh.dispatch import Job
+from doh.wire.guard import Address
+from doh.wire.outcome import judge
+from doh.wire.requests_transport import RequestsTransport, TransportOptions
+
+
+class EventletHooksDeliverer(HooksDeliverer):
+    """A collection deliverer that sends concurrently; the element setting is not used."""
+
+    transport: ClassVar[Transport] = "eventlet"
+
+    @classmethod
+    def _sender(cls) -> Sender | None:
+        return send_with_eventlet
+
+
+def send_with_eventlet(jobs: Iterable[Job]) -> Iterator[Sent]:
+    """As many at once as ``HOOK_EVENTLET_CONCURRENCY`` allows, each over a green socket."""
+    import eventlet
+    import eventlet.queue
+
+    transport = _green_transport()
+    limit = conf.eventlet_concurrency()
+    pool = eventlet.GreenPool(limit)
+    done: Any = eventlet.queue.LightQueue()
+    under_way = 0
+    for job in jobs:
+        if under_way >= limit:
+            yield done.get()
+            under_way -= 1
+        pool.spawn_n(_post, transport, job, done.put)
+        under_way += 1
+    for _ in range(under_way):
+        yield done.get()
+    transport.close()
+
+
+def _post(transport: RequestsTransport, job: Job, done: Callable[[Sent], None]) -> None:
+    reply, response = transport.post(job.request())
+    done(Sent(job, judge(reply, job.host), response))
+
+
+def _green_transport() -> RequestsTransport:
+    """A transport for one run, since the connections in its pool belong to this thread's hub."""
+    return RequestsTransport(
+        TransportOptions(
+            connect_timeout=conf.connect_timeout(),
+            total_timeout=conf.total_timeout(),
+            ca_bundle=conf.ca_bundle(),
+            dial=_green_dial,
+            ssl_context=_green_ssl_context(),
+        )
+    )
+
+
+def _green_dial(address: Address, timeout: float | None) -> socket.socket:
+    from eventlet.green import socket as green
+
+    sock = green.socket(address.family, socket.SOCK_STREAM)
+    try:
+        sock.settimeout(timeout)
+        sock.connect((address.host, address.port))
+    except BaseException:
+        sock.close()
+        raise
+    return sock  # type: ignore[no-any-return]
+
+
+@lru_cache(maxsize=1)
+def _green_ssl_context() -> Any:
+    from eventlet.green import ssl as green
+
+    return green.SSLContext(green.PROTOCOL_TLS_CLIENT)

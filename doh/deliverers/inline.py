@@ -1,0 +1,117 @@
+"""Deliver in this process: the engine of the synchronous and the eventlet deliverers.
+
+It claims the same rows with the same journal as the Celery workers do; only the transport
+differs.
+"""
+
+import logging
+import time
+from collections.abc import Iterator, Sequence
+
+from doh import conf
+from doh.deliverers import results
+from doh.deliverers.kinds import ElementDeliverer, wants_response
+from doh.deliverers.resolve import Deliverer, dump_for, element
+from doh.deliverers.sending import Sender, Sent, run_after_deliver, sender_for
+from doh.dispatch import Job, Work, prepare
+from doh.fanout import fan_out
+from doh.journal import EventClaim, Journal, Ring, Settled, get_journal
+
+logger = logging.getLogger(__name__)
+
+#: Seconds after which outcomes are written even if the batch is not through.
+FLUSH_EVERY = 1.0
+FLUSH_SIZE = 500
+
+
+def claim(event_id: int) -> list[EventClaim]:
+    """Claim an event that was just recorded; nothing if somebody was faster."""
+    return get_journal().claim_events(1, conf.lease(), [event_id])
+
+
+def deliver_claims(claims: Sequence[EventClaim], sender: Sender | None = None) -> None:
+    """Fan claimed events out, and send to every hook, here and now."""
+    journal = get_journal()
+    for rings in fan_out(journal, claims):
+        send_rings(journal, rings, sender)
+
+
+def send_rings(journal: Journal, rings: list[Ring], sender: Sender | None = None) -> None:
+    """Send batches here, or through Celery where the element deliverer is a queued one."""
+    chosen = element()
+    if sender is None and chosen.queued:
+        from doh.deliverers.celery import doorbell
+
+        if not doorbell.publish(rings):
+            journal.hand_back(rings)
+        return
+    for ring in rings:
+        deliver_batch(journal, ring, sender)
+
+
+def deliver_batch(journal: Journal, ring: Ring, sender: Sender | None = None) -> None:
+    """Claim one batch and send it; nothing happens if it is gone or somebody else's."""
+    claim = journal.claim_batch(ring, conf.lease())
+    if claim is None:
+        return
+    work = prepare(journal, claim, dump_for)
+    if work is None:
+        return
+    chosen = element()
+    _Run(journal, work, chosen, sender or sender_for(chosen)).run()
+
+
+class _Run:
+    """One claimed batch on its way: sent, flushed by count and time, its lease kept alive."""
+
+    def __init__(
+        self, journal: Journal, work: Work, chosen: Deliverer[ElementDeliverer], send: Sender
+    ) -> None:
+        self._journal = journal
+        self._work = work
+        self._ring = work.claim.ring
+        self._send = send
+        watcher = chosen.kind if chosen.kind and wants_response(chosen.kind) else None
+        self._watcher = watcher
+        self._unwritten: list[Settled] = list(work.settled)
+        self._responses: list[Sent] = []
+        self._claimed_at = time.monotonic()
+        self._flushed_at = time.monotonic()
+
+    def run(self) -> None:
+        """Send every job; a lost claim ends it, whoever has the batch now does the rest."""
+        for sent in self._send(self._startable()):
+            self._unwritten.append(sent.job.settle(sent.outcome))
+            if self._watcher is not None and sent.response is not None:
+                self._responses.append(sent)
+            late = time.monotonic() - self._flushed_at >= FLUSH_EVERY
+            if (late or len(self._unwritten) >= FLUSH_SIZE) and not self._flush(done=False):
+                return
+        self._flush(done=self._complete)
+
+    def _startable(self) -> Iterator[Job]:
+        """The jobs, as long as the lease leaves time for one more."""
+        self._complete = False
+        for job in self._work.jobs:
+            if time.monotonic() - self._claimed_at > conf.sending_window() and not self._renew():
+                return
+            yield job
+        self._complete = True
+
+    def _renew(self) -> bool:
+        self._claimed_at = time.monotonic()
+        return self._journal.renew(self._ring, conf.lease())
+
+    def _flush(self, *, done: bool) -> bool:
+        flushed = self._journal.flush(self._ring, self._unwritten, done=done)
+        self._unwritten = []
+        self._flushed_at = time.monotonic()
+        responses, self._responses = self._responses, []
+        if flushed.fenced:
+            logger.warning("Batch %s was claimed by somebody else meanwhile", self._ring.batch_id)
+            return False
+        for sent in responses:
+            if self._watcher is not None and sent.response is not None:
+                run_after_deliver(self._watcher, sent.response)
+        results.settle(self._journal, flushed)
+        return True

@@ -1,0 +1,96 @@
+"""Send the jobs of one batch, in this thread, and give back what came of each."""
+
+import logging
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass
+from functools import lru_cache
+from typing import Any
+
+import requests
+
+from doh import conf
+from doh.context import sending_to
+from doh.deliverers.kinds import ElementDeliverer
+from doh.deliverers.resolve import Deliverer
+from doh.dispatch import Job
+from doh.types import Outcome, Verdict
+from doh.wire.outcome import judge, judge_status
+from doh.wire.requests_transport import RequestsTransport, TransportOptions
+
+logger = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, slots=True)
+class Sent:
+    """A job, what came of it, and the response if there was one."""
+
+    job: Job
+    outcome: Outcome
+    response: requests.Response | None = None
+
+
+#: Sends jobs and yields each as soon as its outcome is known.
+Sender = Callable[[Iterable[Job]], Iterator[Sent]]
+
+
+def transport() -> RequestsTransport:
+    """The pooled transport for the timeouts that are set now."""
+    return _transport(conf.connect_timeout(), conf.total_timeout(), conf.ca_bundle())
+
+
+@lru_cache(maxsize=4)
+def _transport(connect: float, total: float, ca_bundle: str | None) -> RequestsTransport:
+    return RequestsTransport(TransportOptions(connect, total, ca_bundle))
+
+
+def send_with_requests(jobs: Iterable[Job]) -> Iterator[Sent]:
+    """One after the other, over pooled connections."""
+    for job in jobs:
+        reply, response = transport().post(job.request())
+        yield Sent(job, judge(reply, job.host), response)
+
+
+def send_with_callable(call: Callable[[str, str], Any]) -> Sender:
+    """Through a callable of the project's own, which is given the target and the payload."""
+
+    def send(jobs: Iterable[Job]) -> Iterator[Sent]:
+        for job in jobs:
+            yield Sent(job, _outcome_of_call(call, job))
+
+    return send
+
+
+def sender_for(element: Deliverer[ElementDeliverer]) -> Sender:
+    """How an element deliverer sends."""
+    return send_with_requests if element.kind else send_with_callable(element.call)
+
+
+def run_after_deliver(kind: type[ElementDeliverer], response: requests.Response) -> None:
+    """Call a project's ``after_deliver``; what it raises is logged and changes nothing."""
+    try:
+        kind().after_deliver(response)
+    except Exception:
+        logger.exception("%s.after_deliver failed", kind.__qualname__)
+
+
+def _outcome_of_call(call: Callable[[str, str], Any], job: Job) -> Outcome:
+    """None or a 2xx response is success, another response goes by the rules, a raise failed."""
+    try:
+        with sending_to(job.hook):
+            result = call(job.target, job.body)
+    except Exception as error:  # noqa: BLE001 - project code
+        logger.warning("The element deliverer failed for hook %s", job.hook.pk, exc_info=True)
+        return Outcome(Verdict.RETRY, f"{type(error).__name__}: {error}", host=job.host)
+    if not isinstance(result, requests.Response):
+        return Outcome(Verdict.SUCCEEDED, host=job.host)
+    headers = {name.lower(): value for name, value in result.headers.items()}
+    found = judge_status(result.status_code, headers)
+    return Outcome(
+        found.verdict,
+        found.detail,
+        result.status_code,
+        retry_after=found.retry_after,
+        disable=found.disable,
+        elapsed=result.elapsed.total_seconds(),
+        host=job.host,
+    )

@@ -1,0 +1,207 @@
+"""From a claimed batch to signed requests, and from their outcomes to what is written."""
+
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from datetime import datetime
+
+from django.db.models import ExpressionWrapper, F, Model, TextField
+
+from doh import conf
+from doh.context import CurrentHook
+from doh.exceptions import BadTargetError, PayloadError, SecretUnreadableError
+from doh.fields import decrypt
+from doh.journal import BatchClaim, Journal, Owed, Settled
+from doh.models import Event, Hook
+from doh.payloads import Dump, render, restore_snapshot
+from doh.retry import settle
+from doh.types import Outcome, Verdict
+from doh.version import USER_AGENT
+from doh.wire.request import Message, Request, build_request, clock, parse_target
+
+#: Seconds until a pair is looked at again whose secret could not be read: that is for the
+#: operator to mend, and costs the hook none of its attempts.
+UNREADABLE_PAUSE = 300.0
+
+#: Finds the ``dump_payload`` of the deliverer at a dotted path.
+DumpFor = Callable[[str], Dump]
+
+
+@dataclass(frozen=True, slots=True)
+class Job:
+    """One POST that a batch owes: everything but the moment at which it is signed."""
+
+    owed: Owed
+    target: str
+    hook: CurrentHook
+    body: str
+    host: str
+    #: The body to keep for later attempts; None where the event itself holds it.
+    kept: str | None
+
+    def request(self) -> Request:
+        """The request, signed with the present time."""
+        return build_request(
+            self.target,
+            self.body,
+            user_agent=USER_AGENT,
+            timestamp=clock(),
+            message=self.hook.message,
+            secret=self.hook.secret,
+        )
+
+    def settle(self, outcome: Outcome) -> Settled:
+        """What the outcome of its POST makes of the pair."""
+        return settle(self.owed, outcome, conf.retry_schedule(), self.kept)
+
+
+@dataclass(frozen=True, slots=True)
+class Work:
+    """What a claimed batch comes to: POSTs to make, and pairs that need none."""
+
+    claim: BatchClaim
+    jobs: tuple[Job, ...]
+    settled: tuple[Settled, ...]
+
+
+def prepare(journal: Journal, claim: BatchClaim, dump_for: DumpFor) -> Work | None:
+    """Read the hooks and events of a batch, render what is dynamic, and keep it.
+
+    None if the batch turned out to be somebody else's.
+    """
+    events = _events(journal, claim.owed)
+    bodies = _Bodies(journal, claim, dump_for)
+    hooks = _hooks(journal, claim.owed)
+    jobs: list[Job] = []
+    settled: list[Settled] = []
+    now = journal.now()
+    for owed in claim.owed:
+        found = _job(owed, events.get(owed.event_id), hooks.get(owed.hook_id), bodies, now)
+        if isinstance(found, Job):
+            jobs.append(found)
+        else:
+            settled.append(settle(owed, found, conf.retry_schedule(), bodies.kept(owed)))
+    if bodies.rendered and not journal.store_bodies(claim.ring, bodies.all()):
+        return None
+    return Work(claim, tuple(jobs), tuple(settled))
+
+
+@dataclass(frozen=True, slots=True)
+class _HookRow:
+    id: int
+    target: str
+    token: str
+    expires_at: datetime | None
+    disabled_at: datetime | None
+
+
+class _Bodies:
+    """The bodies of a batch: the event's own, one kept from an earlier look, or a fresh one."""
+
+    def __init__(self, journal: Journal, claim: BatchClaim, dump_for: DumpFor) -> None:
+        self.rendered: dict[str, str] = {}
+        self._stored = dict(claim.bodies or {})
+        self._alias = journal.alias
+        self._dump_for = dump_for
+        self._hook_ids = {owed.hook_id for owed in claim.owed}
+        self._hooks: dict[int, Hook] | None = None
+        self._instances: dict[int, Model] = {}
+
+    def body(self, owed: Owed, event: Event) -> str:
+        """The body of one pair; raises `PayloadError` with the reason if it has none."""
+        if event.error:
+            raise PayloadError(event.error)
+        if event.payload is not None:
+            return event.payload
+        kept = self.kept(owed)
+        if kept is not None:
+            return kept
+        if event.snapshot is None:
+            raise PayloadError("the payload was not kept")
+        text = render(self._instance(event), self._hook(owed), self._dump_for(event.deliverer))
+        self.rendered[_key(owed)] = text
+        return text
+
+    def kept(self, owed: Owed) -> str | None:
+        """The rendered body of a pair, None if the event holds it or there is none."""
+        if owed.body is not None:
+            return owed.body
+        key = _key(owed)
+        return self.rendered.get(key, self._stored.get(key))
+
+    def all(self) -> dict[str, str]:
+        """Every rendered body, to be stored with the batch."""
+        return self._stored | self.rendered
+
+    def _hook(self, owed: Owed) -> Hook:
+        if self._hooks is None:
+            hooks = Hook.objects.using(self._alias).select_related("content_type")
+            self._hooks = hooks.in_bulk(self._hook_ids)
+        try:
+            return self._hooks[owed.hook_id]
+        except KeyError as error:
+            raise PayloadError("the hook is gone") from error
+
+    def _instance(self, event: Event) -> Model:
+        if event.pk not in self._instances:
+            try:
+                self._instances[event.pk] = restore_snapshot(
+                    event.label, event.snapshot or "", event.using
+                )
+            except Exception as error:
+                raise PayloadError(f"the snapshot can't be read: {error}") from error
+        return self._instances[event.pk]
+
+
+def _key(owed: Owed) -> str:
+    return f"{owed.event_id}:{owed.hook_id}"
+
+
+def _job(
+    owed: Owed,
+    event: Event | None,
+    hook: _HookRow | None,
+    bodies: _Bodies,
+    now: datetime,
+) -> Job | Outcome:
+    """The POST of one pair, or the outcome of a pair that gets none."""
+    if event is None:
+        return _no_post(Verdict.CANCELLED, "the event is gone")
+    if hook is None:
+        return _no_post(Verdict.CANCELLED, "the hook is gone")
+    if hook.disabled_at is not None:
+        return _no_post(Verdict.CANCELLED, "the hook is disabled")
+    if hook.expires_at is not None and hook.expires_at <= now:
+        return _no_post(Verdict.CANCELLED, "the hook has expired")
+    try:
+        host = parse_target(hook.target)
+        secret = decrypt(hook.token)
+        body = bodies.body(owed, event)
+    except BadTargetError as error:
+        return Outcome(Verdict.DEAD, str(error), attempted=False, disable=str(error))
+    except PayloadError as error:
+        return _no_post(Verdict.DEAD, str(error))
+    except SecretUnreadableError as error:
+        return Outcome(
+            Verdict.RETRY, str(error), attempted=False, retry_after=UNREADABLE_PAUSE
+        )
+    message = Message(event.uid, event.name, event.object_id, event.pk)
+    current = CurrentHook(hook.id, secret, message)
+    return Job(owed, hook.target, current, body, host, bodies.kept(owed))
+
+
+def _no_post(verdict: Verdict, detail: str) -> Outcome:
+    return Outcome(verdict, detail, attempted=False)
+
+
+def _events(journal: Journal, owed: Iterable[Owed]) -> dict[int, Event]:
+    ids = {one.event_id for one in owed}
+    return Event.objects.using(journal.alias).in_bulk(ids)
+
+
+def _hooks(journal: Journal, owed: Iterable[Owed]) -> dict[int, _HookRow]:
+    ids = {one.hook_id for one in owed}
+    # The token as stored: one secret that can't be read must not stop its neighbours.
+    token = ExpressionWrapper(F("secret"), output_field=TextField())
+    rows = Hook.objects.using(journal.alias).filter(pk__in=ids).annotate(token=token)
+    columns = rows.values_list("id", "target", "token", "expires_at", "disabled_at")
+    return {row[0]: _HookRow(*row) for row in columns}

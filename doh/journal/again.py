@@ -1,0 +1,57 @@
+"""Run a transaction again when the database asks for that."""
+
+import random
+import time
+from collections.abc import Callable
+from functools import wraps
+from typing import Concatenate, ParamSpec, Protocol, TypeVar
+
+from django.db import OperationalError, connections
+
+P = ParamSpec("P")
+R = TypeVar("R")
+
+ATTEMPTS = 8
+_PAUSE = 0.02
+#: Serialization failure and deadlock of PostgreSQL (SQLSTATE) and of MySQL and MariaDB.
+_PASSING = {"40001", "40P01", 1213, 1205}
+
+
+class HasAlias(Protocol):
+    """Anything that works on one database."""
+
+    @property
+    def alias(self) -> str: ...
+
+
+Self = TypeVar("Self", bound=HasAlias)
+
+
+def is_passing(error: OperationalError) -> bool:
+    """Whether the same transaction may well succeed if it is run again."""
+    cause = error.__cause__
+    code = getattr(cause, "sqlstate", None) or (error.args[0] if error.args else None)
+    return code in _PASSING or "database is locked" in str(error)
+
+
+def again(
+    method: Callable[Concatenate[Self, P], R],
+) -> Callable[Concatenate[Self, P], R]:
+    """Retry a method that is one whole transaction on passing conflicts, from memory.
+
+    Inside somebody else's transaction it runs once: only its owner can run that again.
+    """
+
+    @wraps(method)
+    def run(self: Self, /, *args: P.args, **kwargs: P.kwargs) -> R:
+        for attempt in range(1, ATTEMPTS + 1):
+            try:
+                return method(self, *args, **kwargs)
+            except OperationalError as error:
+                nested = connections[self.alias].in_atomic_block
+                if nested or attempt == ATTEMPTS or not is_passing(error):
+                    raise
+                time.sleep(_PAUSE * attempt * random.uniform(0.5, 1.5))
+        raise AssertionError("unreachable")
+
+    return run

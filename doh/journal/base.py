@@ -1,0 +1,13 @@
+"""The journal in the ORM's words, for every database that Django speaks to."""
+
+from doh.journal.batches import BatchLedger
+from doh.journal.events import EventLedger
+from doh.journal.flushing import FlushLedger
+
+
+class Journal(EventLedger, BatchLedger, FlushLedger):
+    """Claims, slices, flushes: each method is one short transaction in the ledger's database.
+
+    Every claim raises the row's epoch. Whoever writes names the epoch of its own claim, so the
+    late write of a claimant that was given up for dead changes nothing.
+    """

@@ -1,0 +1,107 @@
+"""Batches: claim what is to be sent, keep the claim alive, give it back."""
+
+from collections.abc import Iterable, Sequence
+from datetime import timedelta
+
+from django.db import transaction
+from django.db.models import F
+
+from doh.journal.again import again
+from doh.journal.ledger import Ledger
+from doh.journal.packing import load_pairs
+from doh.journal.records import BatchClaim, Owed, Ring
+from doh.models import Batch
+from doh.types import Pair
+
+
+class BatchLedger(Ledger):
+    """The part of the journal that moves batches."""
+
+    @again
+    def claim_batch(self, ring: Ring, lease: float) -> BatchClaim | None:
+        """Claim the batch that a doorbell names; None if it is gone or somebody else's."""
+        with transaction.atomic(using=self.alias):
+            until = self.after(lease)
+            if not self._batch(ring).update(epoch=ring.epoch + 1, due_at=until):
+                return None
+            batch = self._batches().get(pk=ring.batch_id)
+            owed = self._owed(batch, ring.epoch)
+        return BatchClaim(batch.pk, batch.epoch, tuple(owed), batch.bodies)
+
+    @again
+    def store_bodies(self, ring: Ring, bodies: dict[str, str]) -> bool:
+        """Keep rendered bodies before the first byte is sent; False if the batch is not ours."""
+        return bool(self._batch(ring).update(bodies=bodies))
+
+    @again
+    def renew(self, ring: Ring, lease: float) -> bool:
+        """Prolong a claim; False if it is not ours any more."""
+        return bool(self._batch(ring).update(due_at=self.after(lease)))
+
+    @again
+    def hand_back(self, rings: Iterable[Ring]) -> list[Ring]:
+        """Give up claims, or batches nobody could be told of: the next sweep takes them.
+
+        Returns the doorbells at which they may be claimed at once.
+        """
+        now = self.now()
+        return [
+            Ring(ring.batch_id, ring.epoch + 1)
+            for ring in rings
+            if self._batch(ring).update(due_at=now, epoch=F("epoch") + 1)
+        ]
+
+    @again
+    def overdue_batches(self, limit: int, queue_lease: float) -> list[Ring]:
+        """Batches whose lease ran out, each with the doorbell to ring for it."""
+        with transaction.atomic(using=self.alias):
+            now = self.now()
+            due = self._lock(self._batches().filter(due_at__lte=now).order_by("due_at"), skip=True)
+            later = now + timedelta(seconds=queue_lease)
+            return [
+                Ring(pk, epoch + 1)
+                for pk, epoch in list(due.values_list("pk", "epoch")[:limit])
+                if self._batch(Ring(pk, epoch)).update(epoch=epoch + 1, due_at=later)
+            ]
+
+    @again
+    def gather_retries(self, limit: int, batch_size: int, queue_lease: float) -> list[Ring]:
+        """Pass the due deliveries to new batches; returns the doorbells to ring."""
+        with transaction.atomic(using=self.alias):
+            now = self.now()
+            due = self._lock(self._deliveries().filter(due_at__lte=now).order_by("due_at"), skip=True)
+            rows = sorted(due.values_list("event_id", "hook_id", "pk")[:limit])
+            until = now + timedelta(seconds=queue_lease)
+            return [
+                self._own_retries(rows[start : start + batch_size], until)
+                for start in range(0, len(rows), batch_size)
+            ]
+
+    def _own_retries(self, rows: Sequence[tuple[int, int, int]], until: object) -> Ring:
+        pairs = [Pair(event_id, hook_id) for event_id, hook_id, _ in rows]
+        (ring,) = self._write_batches(pairs, len(pairs), until)  # type: ignore[arg-type]
+        owned = self._deliveries().filter(pk__in=[pk for _, _, pk in rows])
+        owned.update(batch_id=ring.batch_id, due_at=None)
+        return ring
+
+    def _owed(self, batch: Batch, claimed_before: int) -> list[Owed]:
+        """What remains of a batch: pairs without a delivery, or whose delivery names it."""
+        rows = self._deliveries().filter(batch_id=batch.pk)
+        retries = [
+            Owed(event_id, hook_id, attempts, body, first=False)
+            for event_id, hook_id, attempts, body in rows.order_by(
+                "event_id", "hook_id"
+            ).values_list("event_id", "hook_id", "attempts", "body")
+        ]
+        if retries:
+            return retries
+        pairs = load_pairs(batch.pairs)
+        settled = self._settled(pairs) if claimed_before else set()
+        return [Owed(*pair) for pair in pairs if pair not in settled]
+
+    def _settled(self, pairs: Sequence[Pair]) -> set[Pair]:
+        rows = self._deliveries().filter(
+            event_id__in={pair.event_id for pair in pairs},
+            hook_id__in={pair.hook_id for pair in pairs},
+        )
+        return {Pair(*row) for row in rows.values_list("event_id", "hook_id")}

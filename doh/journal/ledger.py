@@ -1,0 +1,64 @@
+"""What every part of the journal stands on: one database, its clock, its locks."""
+
+from collections.abc import Sequence
+from datetime import datetime, timedelta
+from typing import TypeVar
+
+from django.db import connections
+from django.db.models import Model, QuerySet
+
+from doh.journal.clock import database_now
+from doh.journal.packing import dump_pairs, pack
+from doh.journal.records import Ring
+from doh.models import Batch, Delivery, Event
+from doh.types import Pair
+
+M = TypeVar("M", bound=Model)
+
+
+class Ledger:
+    """The ledger's tables in the database of one alias."""
+
+    def __init__(self, alias: str) -> None:
+        self.alias = alias
+
+    def now(self) -> datetime:
+        """The database's time."""
+        return database_now(connections[self.alias])
+
+    def after(self, seconds: float) -> datetime:
+        """The database's time in so many seconds."""
+        return self.now() + timedelta(seconds=seconds)
+
+    def _lock(self, rows: QuerySet[M], *, skip: bool = False) -> QuerySet[M]:
+        """Lock rows where the database can; skip what others hold where it can do that too.
+
+        SQLite locks the whole file at the first write, and refuses that write if what was read
+        before it has changed.
+        """
+        features = connections[self.alias].features
+        if not features.has_select_for_update:
+            return rows
+        skipping = skip and features.has_select_for_update_skip_locked
+        return rows.select_for_update(skip_locked=skipping)
+
+    def _events(self) -> QuerySet[Event]:
+        return Event.objects.using(self.alias)
+
+    def _batches(self) -> QuerySet[Batch]:
+        return Batch.objects.using(self.alias)
+
+    def _deliveries(self) -> QuerySet[Delivery]:
+        return Delivery.objects.using(self.alias)
+
+    def _batch(self, ring: Ring) -> QuerySet[Batch]:
+        return self._batches().filter(pk=ring.batch_id, epoch=ring.epoch)
+
+    def _write_batches(self, pairs: Sequence[Pair], size: int, due: datetime) -> list[Ring]:
+        batches = [Batch(pairs=dump_pairs(part), due_at=due) for part in pack(pairs, size)]
+        if connections[self.alias].features.can_return_rows_from_bulk_insert:
+            self._batches().bulk_create(batches)
+        else:
+            for batch in batches:
+                batch.save(using=self.alias, force_insert=True)
+        return [Ring(batch.pk, batch.epoch) for batch in batches]

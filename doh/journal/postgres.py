@@ -1,0 +1,89 @@
+"""The two statements in which PostgreSQL saves most: fan-out and the flush's INSERT."""
+
+from collections.abc import Sequence
+from datetime import datetime
+from typing import Any
+
+from django.db import connections
+
+from doh.journal.base import Journal
+from doh.journal.flushing import _delivery
+from doh.journal.records import EventClaim, Settled
+from doh.models import Delivery, Hook
+from doh.querysets import ANY_ACTION
+from doh.types import Pair
+
+# One index range per event for its own hooks and one for those of the whole model, each already
+# in order: the cost is that of the rows returned, whether the event has one hook or a million.
+_MATCH = """
+    SELECT e.id, h.id
+    FROM unnest(%(ids)s::bigint[], %(types)s::int[], %(keys)s::text[], %(actions)s::text[],
+                %(after)s::bigint[]) WITH ORDINALITY
+         AS e(id, content_type_id, object_id, action, after, place)
+    CROSS JOIN LATERAL (
+        (SELECT id FROM {hook}
+         WHERE content_type_id = e.content_type_id AND object_id = e.object_id
+           AND id > e.after AND action IN (e.action, %(any)s) AND disabled_at IS NULL
+           AND (expires_at IS NULL OR expires_at > clock_timestamp())
+         ORDER BY id LIMIT %(limit)s)
+        UNION ALL
+        (SELECT id FROM {hook}
+         WHERE content_type_id = e.content_type_id AND object_id IS NULL
+           AND id > e.after AND action IN (e.action, %(any)s) AND disabled_at IS NULL
+           AND (expires_at IS NULL OR expires_at > clock_timestamp())
+         ORDER BY id LIMIT %(limit)s)
+        ORDER BY id LIMIT %(limit)s
+    ) AS h
+    ORDER BY e.place, h.id
+    LIMIT %(limit)s
+"""
+
+_COLUMNS = {
+    "event_id": "bigint",
+    "hook_id": "bigint",
+    "status": "text",
+    "attempts": "smallint",
+    "due_at": "timestamptz",
+    "body": "text",
+    "status_code": "smallint",
+    "detail": "text",
+    "host": "text",
+    "updated_at": "timestamptz",
+}
+_NAMES = ", ".join(_COLUMNS)
+_ARRAYS = ", ".join(f"%s::{kind}[]" for kind in _COLUMNS.values())
+_INSERT = f"INSERT INTO {{delivery}} ({_NAMES}) SELECT * FROM unnest({_ARRAYS})"  # noqa: S608
+
+
+class PostgresJournal(Journal):
+    """The same journal; a quarter of the time per delivery."""
+
+    def match(self, claims: Sequence[EventClaim], limit: int) -> list[Pair]:
+        """See `EventLedger.match`; here it is one query for all the events."""
+        values = {
+            "ids": [claim.id for claim in claims],
+            "types": [claim.content_type_id for claim in claims],
+            "keys": [claim.object_id for claim in claims],
+            "actions": [claim.action for claim in claims],
+            "after": [claim.fanned_to for claim in claims],
+            "any": ANY_ACTION,
+            "limit": limit,
+        }
+        rows = self._run(_MATCH.format(hook=_table(Hook)), values, fetch=True)
+        return [Pair(*row) for row in rows]
+
+    def _insert_deliveries(self, settled: Sequence[Settled], now: datetime) -> None:
+        if not settled:
+            return
+        rows = [_delivery(one, now) for one in settled]
+        arrays = [[getattr(row, name) for row in rows] for name in _COLUMNS]
+        self._run(_INSERT.format(delivery=_table(Delivery)), arrays)
+
+    def _run(self, statement: str, values: Any, *, fetch: bool = False) -> list[tuple[Any, ...]]:
+        with connections[self.alias].cursor() as cursor:
+            cursor.execute(statement, values)
+            return cursor.fetchall() if fetch else []
+
+
+def _table(model: type[Hook] | type[Delivery]) -> str:
+    return f'"{model._meta.db_table}"'

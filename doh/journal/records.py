@@ -1,0 +1,91 @@
+"""What the journal takes and gives."""
+
+from dataclasses import dataclass
+from typing import NamedTuple
+
+from doh.types import Outcome
+
+
+class Ring(NamedTuple):
+    """What a doorbell for one batch says: its id and the epoch at which it may be claimed."""
+
+    batch_id: int
+    epoch: int
+
+
+@dataclass(frozen=True, slots=True)
+class EventClaim:
+    """An event that is ours to fan out, or whose result hook is ours to run, for one lease."""
+
+    id: int
+    epoch: int
+    content_type_id: int
+    label: str
+    object_id: str
+    action: str
+    using: str
+    deliverer: str
+    payload: str | None
+    fanned_to: int
+    tries: int
+
+
+@dataclass(frozen=True, slots=True)
+class Owed:
+    """A pair that a claimed batch still owes; ``first`` until it has had an outcome."""
+
+    event_id: int
+    hook_id: int
+    attempts: int = 0
+    body: str | None = None
+    first: bool = True
+
+
+@dataclass(frozen=True, slots=True)
+class BatchClaim:
+    """A batch that is ours to send for one lease."""
+
+    id: int
+    epoch: int
+    owed: tuple[Owed, ...]
+    bodies: dict[str, str] | None = None
+
+    @property
+    def ring(self) -> Ring:
+        """The doorbell at which somebody else may claim it after us."""
+        return Ring(self.id, self.epoch)
+
+
+@dataclass(frozen=True, slots=True)
+class Settled:
+    """One pair after a look at it, ready to be written.
+
+    ``status`` is a `Delivery.Status`; ``delay`` is seconds until the next attempt, for a waiting
+    one; ``attempts`` counts the POSTs made so far.
+    """
+
+    owed: Owed
+    outcome: Outcome
+    status: str
+    attempts: int
+    delay: float | None = None
+    body: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class DeadLetter:
+    """A delivery that ran out of attempts."""
+
+    delivery_id: int
+    event_id: int
+    hook_id: int
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class Flushed:
+    """What a flush did; ``fenced`` means that the batch was no longer ours and nothing was."""
+
+    fenced: bool = False
+    result_events: tuple[int, ...] = ()
+    dead: tuple[DeadLetter, ...] = ()

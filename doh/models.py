@@ -1,0 +1,240 @@
+"""The tables: hooks, and the ledger of what is owed to them."""
+
+from __future__ import annotations
+
+from typing import Any
+from uuid import uuid4
+
+from django.conf import settings
+from django.contrib.contenttypes.fields import GenericForeignKey
+from django.contrib.contenttypes.models import ContentType
+from django.core.exceptions import ValidationError
+from django.db import models
+from django.utils import timezone
+from django.utils.translation import gettext_lazy as _
+
+from doh.exceptions import BadTargetError
+from doh.fields import EncryptedTextField
+from doh.indexes import NotNullIndex
+from doh.querysets import DeliveryQuerySet, HookQuerySet
+from doh.wire.request import MAX_TARGET, new_secret, parse_target
+
+CREATED, CHANGED, DELETED = "created", "changed", "deleted"
+KEY_LENGTH = 255
+ACTION_LENGTH = 64
+DETAIL_LENGTH = 500
+
+
+def new_uid() -> str:
+    """A public event id, sent as ``webhook-id``."""
+    return f"evt_{uuid4().hex}"
+
+
+def validate_target(value: str) -> None:
+    """Refuse a target that can't be posted to, saying what is wrong with it."""
+    try:
+        parse_target(value)
+    except BadTargetError as error:
+        raise ValidationError(_("Not a usable target: %(why)s."), params={"why": error}) from error
+
+
+class Hook(models.Model):
+    """A subscription: tell this URL whenever that happens to this object.
+
+    ``object_id`` is text, so integer, UUID and string keys all fit; null means every object of
+    the model (``Hook.objects.create(model=Vehicle, …)``). The action ``*`` means all of them.
+    """
+
+    user = models.ForeignKey(
+        settings.AUTH_USER_MODEL, on_delete=models.CASCADE, related_name="object_hooks"
+    )
+    content_type = models.ForeignKey(ContentType, on_delete=models.CASCADE, related_name="+")
+    object_id = models.CharField(
+        _("object key"),
+        max_length=KEY_LENGTH,
+        null=True,
+        blank=True,
+        help_text=_("Empty: every object of the model."),
+    )
+    content_object = GenericForeignKey("content_type", "object_id")
+    action = models.CharField(
+        max_length=ACTION_LENGTH,
+        default=CHANGED,
+        help_text=_("created, changed, deleted, one of your own, or * for all."),
+    )
+    target = models.CharField(max_length=MAX_TARGET, validators=[validate_target])
+    secret = EncryptedTextField(default=new_secret, editable=False)
+    created_at = models.DateTimeField(auto_now_add=True)
+    expires_at = models.DateTimeField(null=True, blank=True, help_text=_("Empty: never."))
+    disabled_at = models.DateTimeField(null=True, blank=True, editable=False)
+    disabled_reason = models.CharField(max_length=200, blank=True, editable=False)
+
+    objects = HookQuerySet.as_manager()
+    # The same manager under the name that existing code uses.
+    object = HookQuerySet.as_manager()
+
+    class Meta:
+        indexes = [
+            models.Index(fields=["content_type", "object_id", "id"], name="doh_hook_listening"),
+        ]
+
+    def __str__(self) -> str:
+        what = self.object_id if self.object_id is not None else "*"
+        return f"hook {self.pk}: {self.action} of {self.content_type.model} {what}"
+
+    @property
+    def model(self) -> type[models.Model] | None:
+        """The model whose objects the hook listens to."""
+        return self.content_type.model_class()
+
+    @model.setter
+    def model(self, value: type[models.Model]) -> None:
+        self.content_type = ContentType.objects.get_for_model(value)
+
+    @property
+    def is_enabled(self) -> bool:
+        """Whether events are sent to it now."""
+        expired = self.expires_at is not None and self.expires_at <= timezone.now()
+        return self.disabled_at is None and not expired
+
+
+class Event(models.Model):
+    """Something happened to an object; it owes itself to every hook until it is fanned out.
+
+    ``due_at`` is when something must be done for it next: until ``fanned_at`` is set, its
+    fan-out; after that, its result hook. Null means nothing now.
+    """
+
+    id = models.BigAutoField(primary_key=True)
+    uid = models.CharField(max_length=40, unique=True, default=new_uid, editable=False)
+    content_type = models.ForeignKey(
+        ContentType, on_delete=models.DO_NOTHING, db_constraint=False, db_index=False
+    )
+    label = models.CharField(max_length=200)
+    object_id = models.CharField(max_length=KEY_LENGTH)
+    action = models.CharField(max_length=ACTION_LENGTH)
+    using = models.CharField(max_length=100)
+    deliverer = models.CharField(max_length=255)
+    result_hook = models.BooleanField(default=False)
+    payload = models.TextField(null=True)  # noqa: DJ001 - null: rendered from the snapshot
+    snapshot = models.TextField(null=True)  # noqa: DJ001 - null: no snapshot was needed
+    error = models.CharField(max_length=DETAIL_LENGTH, blank=True)
+    occurred_at = models.DateTimeField(default=timezone.now)
+    due_at = models.DateTimeField(null=True)
+    epoch = models.PositiveIntegerField(default=0)
+    tries = models.PositiveIntegerField(default=0)
+    fanned_to = models.BigIntegerField(default=0)
+    fanned_at = models.DateTimeField(null=True)
+    pending = models.BigIntegerField(default=0)
+    finished_at = models.DateTimeField(null=True)
+
+    class Meta:
+        indexes = [
+            NotNullIndex(fields=["due_at"], name="doh_event_due"),
+            models.Index(fields=["label", "object_id", "id"], name="doh_event_object"),
+            models.Index(fields=["finished_at"], name="doh_event_finished"),
+        ]
+
+    def __str__(self) -> str:
+        return f"event {self.pk}: {self.label} {self.object_id} {self.action}"
+
+    @property
+    def name(self) -> str:
+        """``app.model.action``, as sent in the ``Doh-Event`` header."""
+        return f"{self.label}.{self.action}"
+
+
+class Batch(models.Model):
+    """Up to a few hundred pairs that are sent together, and that it owns until they are settled.
+
+    ``pairs`` is a list of ``[event id, [hook id, …]]`` and never changes; ``bodies`` holds the
+    rendered dynamic payloads as ``{"event:hook": body}``, stored before the first byte is sent.
+    """
+
+    id = models.BigAutoField(primary_key=True)
+    pairs = models.JSONField()
+    bodies = models.JSONField(null=True)
+    created_at = models.DateTimeField(default=timezone.now)
+    due_at = models.DateTimeField()
+    epoch = models.PositiveIntegerField(default=0)
+
+    class Meta:
+        indexes = [models.Index(fields=["due_at"], name="doh_batch_due")]
+        verbose_name_plural = "batches"
+
+    def __str__(self) -> str:
+        return f"batch {self.pk} at epoch {self.epoch}"
+
+
+class Delivery(models.Model):
+    """The ledger row of one pair; it appears with the pair's first outcome.
+
+    Hook and event are named without a database constraint: a hook deleted in mid-batch must not
+    abort the flush of its neighbours.
+    """
+
+    class Status(models.TextChoices):
+        """Where a delivery stands; only a waiting one is still owed."""
+
+        SUCCEEDED = "succeeded", _("succeeded")
+        WAITING = "waiting", _("waiting for the next attempt")
+        DEAD = "dead", _("dead letter")
+        CANCELLED = "cancelled", _("cancelled")
+
+    id = models.BigAutoField(primary_key=True)
+    event = models.ForeignKey(
+        Event, on_delete=models.DO_NOTHING, db_constraint=False, db_index=False
+    )
+    hook = models.ForeignKey(Hook, on_delete=models.DO_NOTHING, db_constraint=False, db_index=False)
+    status = models.CharField(max_length=10, choices=Status.choices)
+    attempts = models.PositiveSmallIntegerField(default=0)
+    due_at = models.DateTimeField(null=True)
+    batch_id = models.BigIntegerField(null=True)
+    body = models.TextField(null=True)  # noqa: DJ001 - null: the event's payload
+    status_code = models.PositiveSmallIntegerField(null=True)
+    detail = models.CharField(max_length=DETAIL_LENGTH, blank=True)
+    host = models.CharField(max_length=255, blank=True)
+    updated_at = models.DateTimeField()
+
+    objects = DeliveryQuerySet.as_manager()
+
+    class Meta:
+        verbose_name_plural = "deliveries"
+        constraints = [
+            models.UniqueConstraint(fields=["event", "hook"], name="doh_delivery_pair"),
+        ]
+        indexes = [
+            NotNullIndex(fields=["due_at"], name="doh_delivery_due"),
+            NotNullIndex(fields=["batch_id"], name="doh_delivery_batch"),
+            models.Index(fields=["hook", "id"], name="doh_delivery_hook"),
+        ]
+
+    def __str__(self) -> str:
+        return f"delivery {self.pk}: {self.status}"
+
+
+class Attempt(models.Model):
+    """One POST that was not accepted."""
+
+    id = models.BigAutoField(primary_key=True)
+    delivery = models.ForeignKey(
+        Delivery, on_delete=models.CASCADE, related_name="tries", db_constraint=False
+    )
+    number = models.PositiveSmallIntegerField()
+    at = models.DateTimeField()
+    status_code = models.PositiveSmallIntegerField(null=True)
+    detail = models.CharField(max_length=DETAIL_LENGTH, blank=True)
+    elapsed = models.FloatField(_("seconds"), default=0.0)
+
+    class Meta:
+        ordering = ["number"]
+
+    def __str__(self) -> str:
+        return f"attempt {self.number} of delivery {self.delivery_id}"
+
+
+def content_type_of(model: type[models.Model], using: str | None = None) -> ContentType:
+    """The content type of a model in the ledger's database; a proxy's is its concrete model's."""
+    manager: Any = ContentType.objects if using is None else ContentType.objects.db_manager(using)
+    found: ContentType = manager.get_for_model(model)
+    return found

@@ -1,0 +1,97 @@
+"""The outbox: write an event down in the transaction of whoever caused it."""
+
+from contextvars import ContextVar
+from dataclasses import dataclass, field
+from typing import Any
+
+from django.db import models
+
+from doh.journal import ledger_alias
+from doh.journal.clock import DatabaseNow
+from doh.models import DELETED, Event, Hook, content_type_of
+from doh.payloads import Content
+from doh.querysets import HookQuerySet
+
+
+@dataclass(frozen=True, slots=True)
+class Subject:
+    """What happened to which object, in the words of the ledger."""
+
+    content_type_id: int
+    label: str
+    object_id: str
+    action: str
+    using: str
+
+
+@dataclass(frozen=True, slots=True)
+class Handling:
+    """Who fans the event out: the dotted path, and whether its result hook is wanted."""
+
+    deliverer: str
+    result_hook: bool
+
+
+@dataclass(slots=True)
+class Captured:
+    """An event that would have been recorded, with the hooks that it would have reached."""
+
+    app_label: str
+    object_name: str
+    instance_pk: Any
+    action: str
+    payload: str | None
+    hooks: list[Hook] = field(default_factory=list)
+
+
+#: Where events go instead of the ledger while a test captures them.
+capturing: ContextVar[list[Captured] | None] = ContextVar("doh_capturing", default=None)
+
+
+def subject_of(instance: models.Model, action: str, using: str) -> Subject:
+    """The subject of an event; a proxy counts as its concrete model."""
+    kind = content_type_of(type(instance), ledger_alias())
+    return Subject(
+        content_type_id=kind.pk,
+        label=f"{kind.app_label}.{kind.model}",
+        object_id=str(instance.pk),
+        action=action,
+        using=using,
+    )
+
+
+def listeners(subject: Subject) -> HookQuerySet:
+    """The hooks that are to be told, enabled or not."""
+    hooks: HookQuerySet = Hook.objects.using(ledger_alias())  # type: ignore[assignment]
+    return hooks.listening(subject.content_type_id, subject.object_id, subject.action)
+
+
+def is_heard(subject: Subject) -> bool:
+    """Whether the event is worth a row: one indexed EXISTS.
+
+    A deletion is, wherever the object has hooks at all: settled, it is what prunes them.
+    """
+    hooks = listeners(subject)
+    if subject.action == DELETED:
+        own = Hook.objects.using(ledger_alias()).filter(
+            content_type_id=subject.content_type_id, object_id=subject.object_id
+        )
+        return own.exists() or hooks.filter(disabled_at=None).exists()
+    return hooks.filter(disabled_at=None).exists()
+
+
+def write(subject: Subject, content: Content, handling: Handling) -> Event:
+    """INSERT the event, due at once by the database's clock."""
+    return Event.objects.using(ledger_alias()).create(
+        content_type_id=subject.content_type_id,
+        label=subject.label,
+        object_id=subject.object_id,
+        action=subject.action,
+        using=subject.using,
+        deliverer=handling.deliverer,
+        result_hook=handling.result_hook,
+        payload=content.payload,
+        snapshot=content.snapshot,
+        error=content.error[:500],
+        due_at=DatabaseNow(),
+    )

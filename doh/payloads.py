@@ -1,0 +1,147 @@
+"""What an event says: a payload dumped at once, or the snapshot that it is rendered from later."""
+
+import inspect
+from collections.abc import Callable
+from contextlib import AbstractContextManager, nullcontext
+from dataclasses import dataclass
+from decimal import Decimal
+from typing import Any
+
+import ujson
+from django.apps import apps
+from django.core.serializers.json import DjangoJSONEncoder
+from django.db import models, transaction
+
+from doh.exceptions import PayloadError
+
+#: Turns a payload into JSON text.
+Dump = Callable[[Any], str]
+
+EMPTY = "{}"
+_encoder = DjangoJSONEncoder()
+
+
+@dataclass(frozen=True, slots=True)
+class Content:
+    """The body of an event: ``payload`` is JSON text for every hook; None means that it is
+    rendered per hook from ``snapshot``; ``error`` says why there is neither."""
+
+    payload: str | None = None
+    snapshot: str | None = None
+    error: str = ""
+
+
+def dump_json(payload: Any) -> str:
+    """A payload as JSON: ujson, with Django's forms for dates, UUIDs, decimals and promises."""
+    return ujson.dumps(
+        _exact(payload), default=_plain, escape_forward_slashes=False, allow_nan=False
+    )
+
+
+def _exact(value: Any) -> Any:
+    """The value with its decimals as text: ujson would make floats of them before asking."""
+    if isinstance(value, Decimal):
+        return str(value)
+    if isinstance(value, dict):
+        return {key: _exact(item) for key, item in value.items()}
+    if isinstance(value, list | tuple):
+        return [_exact(item) for item in value]
+    return value
+
+
+def _plain(value: Any) -> Any:
+    if isinstance(value, models.Model):
+        return value.pk
+    if isinstance(value, bytes | bytearray | memoryview):
+        return bytes(value).decode("utf-8", "replace")
+    if isinstance(value, set | frozenset):
+        return _exact(list(value))
+    if isinstance(value, models.fields.files.FieldFile):
+        return value.name
+    return _encoder.default(value)
+
+
+def compose(instance: models.Model, payload: Any, dump: Dump, using: str) -> Content:
+    """The content of an event at this moment.
+
+    The project's code runs in a savepoint: what fails in it is written down with the event and
+    never reaches the caller, nor spoils the caller's transaction.
+    """
+    try:
+        with _savepoint(using):
+            return _compose(instance, payload, dump)
+    except Exception as error:  # noqa: BLE001 - project code; the event carries the reason
+        return Content(error=f"the payload failed: {type(error).__name__}: {error}")
+
+
+def _savepoint(using: str) -> AbstractContextManager[Any]:
+    """A savepoint where there is a transaction to protect."""
+    inside = transaction.get_connection(using).in_atomic_block
+    return transaction.atomic(using=using) if inside else nullcontext()
+
+
+def _compose(instance: models.Model, payload: Any, dump: Dump) -> Content:
+    if payload is not None:
+        return Content(payload=payload if isinstance(payload, str) else _text(dump, payload))
+    static = getattr(instance, "get_static_payload", None)
+    if callable(static):
+        return Content(payload=_text(dump, _call_static(static)))
+    if callable(getattr(instance, "get_dynamic_payload", None)):
+        return Content(snapshot=take_snapshot(instance))
+    return Content(payload=EMPTY)
+
+
+def _text(dump: Dump, payload: Any) -> str:
+    text = dump(payload)
+    if isinstance(text, bytes):
+        text = text.decode()
+    if not isinstance(text, str):
+        raise PayloadError(f"dump_payload must return a str, not {type(text).__name__}")
+    return text
+
+
+def _call_static(method: Callable[..., Any]) -> Any:
+    """Call it with the second parameter ``hook`` as None where the model's method has one."""
+    try:
+        takes_hook = any(
+            parameter.default is parameter.empty
+            and parameter.kind in (parameter.POSITIONAL_ONLY, parameter.POSITIONAL_OR_KEYWORD)
+            for parameter in inspect.signature(method).parameters.values()
+        )
+    except (TypeError, ValueError):
+        takes_hook = False
+    return method(None) if takes_hook else method()
+
+
+def take_snapshot(instance: models.Model) -> str:
+    """The instance's own columns as JSON text; see `restore_snapshot`."""
+    values = {}
+    for field in instance._meta.concrete_fields:
+        value = field.value_from_object(instance)
+        if isinstance(field, models.JSONField):
+            values[field.attname] = value
+        else:
+            values[field.attname] = None if value is None else field.value_to_string(instance)
+    return dump_json(values)
+
+
+def restore_snapshot(label: str, snapshot: str, using: str) -> models.Model:
+    """The instance as it was; saving it would write the past back."""
+    model = apps.get_model(label)
+    values = ujson.loads(snapshot)
+    names, row = [], []
+    for field in model._meta.concrete_fields:
+        if field.attname in values:
+            value = values[field.attname]
+            keep = value is None or isinstance(field, models.JSONField)
+            names.append(field.attname)
+            row.append(value if keep else field.to_python(value))
+    return model.from_db(using, names, row)
+
+
+def render(instance: models.Model, hook: models.Model, dump: Dump) -> str:
+    """The dynamic payload for one hook; raises `PayloadError` with the reason if it fails."""
+    try:
+        return _text(dump, instance.get_dynamic_payload(hook))  # type: ignore[attr-defined]
+    except Exception as error:
+        raise PayloadError(f"the payload failed: {type(error).__name__}: {error}") from error

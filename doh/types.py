@@ -1,0 +1,60 @@
+"""Value objects that more than one room speaks of."""
+
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import NamedTuple
+
+
+class Pair(NamedTuple):
+    """One hook that is owed one event."""
+
+    event_id: int
+    hook_id: int
+
+
+class Verdict(StrEnum):
+    """What becomes of a pair after a look at it."""
+
+    SUCCEEDED = "succeeded"
+    RETRY = "retry"
+    GONE = "gone"
+    DEAD = "dead"
+    CANCELLED = "cancelled"
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """How one look at a pair ended.
+
+    ``attempted`` tells whether a POST was made; ``retry_after`` is what the receiver asked for,
+    in seconds; ``disable`` is the reason to disable the hook, if there is one; ``elapsed`` is in
+    seconds.
+    """
+
+    verdict: Verdict
+    detail: str = ""
+    status_code: int | None = None
+    attempted: bool = True
+    retry_after: float | None = None
+    disable: str | None = None
+    elapsed: float = 0.0
+    host: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """What a receiver answered: the first bytes of the body, undecoded, and seconds elapsed."""
+
+    status_code: int
+    reason: str
+    headers: tuple[tuple[str, str], ...]
+    body: bytes
+    elapsed: float
+
+
+@dataclass(frozen=True, slots=True)
+class Failure:
+    """Why no complete answer came; ``detail`` is fit for the hook's owner to read."""
+
+    detail: str
+    elapsed: float = 0.0

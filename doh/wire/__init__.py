@@ -1,0 +1,1 @@
+"""Everything that touches HTTP; it knows no Django, settings arrive as arguments."""

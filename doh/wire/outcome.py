@@ -1,0 +1,74 @@
+"""Turn what came back from a receiver into the outcome of a delivery."""
+
+from datetime import UTC, datetime
+from email.utils import parsedate_to_datetime
+from http import HTTPStatus
+from typing import Final
+
+from doh.types import Answer, Failure, Outcome, Verdict
+
+#: Bounds of what a receiver may ask for with Retry-After, in seconds.
+RETRY_AFTER_MIN: Final = 1.0
+RETRY_AFTER_MAX: Final = 86_400.0
+_ASKS_FOR_TIME: Final = (HTTPStatus.TOO_MANY_REQUESTS, HTTPStatus.SERVICE_UNAVAILABLE)
+
+
+def judge(reply: Answer | Failure, host: str, now: datetime | None = None) -> Outcome:
+    """The outcome of one POST.
+
+    2xx is success; 410 disables the hook; everything else, redirects too, is tried again; 429
+    and 503 name their own earliest time with Retry-After.
+    """
+    if isinstance(reply, Failure):
+        return Outcome(Verdict.RETRY, reply.detail, elapsed=reply.elapsed, host=host)
+    outcome = judge_status(reply.status_code, dict(_lowered(reply.headers)), now)
+    return Outcome(
+        verdict=outcome.verdict,
+        detail=outcome.detail,
+        status_code=reply.status_code,
+        retry_after=outcome.retry_after,
+        disable=outcome.disable,
+        elapsed=reply.elapsed,
+        host=host,
+    )
+
+
+def judge_status(status: int, headers: dict[str, str], now: datetime | None = None) -> Outcome:
+    """The outcome that a status and the headers (names in lower case) stand for."""
+    if 200 <= status < 300:
+        return Outcome(Verdict.SUCCEEDED, status_code=status)
+    if status == HTTPStatus.GONE:
+        return Outcome(Verdict.GONE, "410 Gone", status, disable="the receiver answered 410 Gone")
+    wait = None
+    if status in _ASKS_FOR_TIME and "retry-after" in headers:
+        wait = retry_after(headers["retry-after"], now or datetime.now(UTC))
+    return Outcome(Verdict.RETRY, _describe(status), status, retry_after=wait)
+
+
+def retry_after(value: str, now: datetime) -> float | None:
+    """Seconds that a Retry-After header asks for, in either of its forms; None if unreadable."""
+    value = value.strip()
+    if value.isascii() and value.isdigit():
+        seconds = float(value[:12])
+    else:
+        try:
+            moment = parsedate_to_datetime(value)
+        except (ValueError, TypeError):
+            return None
+        if moment.tzinfo is None:
+            moment = moment.replace(tzinfo=UTC)
+        seconds = (moment - now).total_seconds()
+    return min(max(seconds, RETRY_AFTER_MIN), RETRY_AFTER_MAX)
+
+
+def _describe(status: int) -> str:
+    if 300 <= status < 400:
+        return f"{status}: redirects are not followed"
+    try:
+        return f"{status} {HTTPStatus(status).phrase}"
+    except ValueError:
+        return str(status)
+
+
+def _lowered(headers: tuple[tuple[str, str], ...]) -> list[tuple[str, str]]:
+    return [(name.lower(), value) for name, value in headers]

@@ -1,0 +1,1 @@
+"""A project's app, as users of the package have one."""

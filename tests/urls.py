@@ -1,0 +1,6 @@
+"""URLs of the project that the tests run in."""
+
+from django.contrib import admin
+from django.urls import path
+
+urlpatterns = [path("admin/", admin.site.urls)]
