@@ -61,6 +61,8 @@ class Work:
     claim: BatchClaim
     jobs: tuple[Job, ...]
     settled: tuple[Settled, ...]
+    #: Dotted paths of the deliverers of its events.
+    deliverers: frozenset[str]
 
 
 def prepare(journal: Journal, claim: BatchClaim, dump_for: DumpFor) -> Work | None:
@@ -82,7 +84,8 @@ def prepare(journal: Journal, claim: BatchClaim, dump_for: DumpFor) -> Work | No
             settled.append(settle(owed, found, conf.retry_schedule(), bodies.kept(owed)))
     if bodies.rendered and not journal.store_bodies(claim.ring, bodies.all()):
         return None
-    return Work(claim, tuple(jobs), tuple(settled))
+    deliverers = frozenset(event.deliverer for event in events.values())
+    return Work(claim, tuple(jobs), tuple(settled), deliverers)
 
 
 @dataclass(frozen=True, slots=True)
@@ -181,9 +184,7 @@ def _job(
     except PayloadError as error:
         return _no_post(Verdict.DEAD, str(error))
     except SecretUnreadableError as error:
-        return Outcome(
-            Verdict.RETRY, str(error), attempted=False, retry_after=UNREADABLE_PAUSE
-        )
+        return Outcome(Verdict.RETRY, str(error), attempted=False, retry_after=UNREADABLE_PAUSE)
     message = Message(event.uid, event.name, event.object_id, event.pk)
     current = CurrentHook(hook.id, secret, message)
     return Job(owed, hook.target, current, body, host, bodies.kept(owed))

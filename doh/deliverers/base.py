@@ -91,12 +91,6 @@ class HooksDeliverer(CollectionDeliverer):
         """None: as the element setting says."""
         return None
 
-    @classmethod
-    def _ring(cls, _event_id: int) -> None:
-        from doh.deliverers.celery import doorbell
-
-        doorbell.ring()
-
 
 class HookDeliverer(ElementDeliverer):
     """Delivers one payload to one target.

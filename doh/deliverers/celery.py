@@ -21,12 +21,9 @@ from doh import conf
 from doh.exceptions import HookConfigurationError
 from doh.fields import decrypt, encrypt
 from doh.journal import Ring
+from doh.names import COLLECT, DELIVER_BATCH, POST_ONCE
 
 logger = logging.getLogger(__name__)
-
-COLLECT: Final = "doh_tasks.collection.collect"
-DELIVER_BATCH: Final = "doh_tasks.element.deliver_batch"
-POST_ONCE: Final = "doh_tasks.element.post_once"
 
 DOORBELL_KEY: Final = "doh:doorbell"
 #: Seconds during which nobody rings after ringing failed.
@@ -128,7 +125,7 @@ class Doorbell:
 
     def _prepare(self) -> None:
         """Make the connections for the app that is current, and anew when that changes."""
-        app = current_app._get_current_object()
+        app: Celery = current_app._get_current_object()  # type: ignore[attr-defined]
         wanted = (app, app.conf.broker_url, redis_url(app))
         if self._made_for == wanted:
             return
@@ -145,7 +142,9 @@ class Doorbell:
 
     def _store(self) -> redis.Redis:
         if self._redis is None:
-            raise HookConfigurationError("Set HOOK_REDIS_URL: neither broker nor results are Redis.")
+            raise HookConfigurationError(
+                "Set HOOK_REDIS_URL: neither broker nor results are Redis."
+            )
         return self._redis
 
     def _send(self, messages: Iterable[tuple[str, list[Any]]]) -> None:

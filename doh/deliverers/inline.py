@@ -6,22 +6,25 @@ differs.
 
 import logging
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 
 from doh import conf
 from doh.deliverers import results
-from doh.deliverers.kinds import ElementDeliverer, wants_response
-from doh.deliverers.resolve import Deliverer, dump_for, element
+from doh.deliverers.kinds import watcher_of
+from doh.deliverers.resolve import dump_for, element
 from doh.deliverers.sending import Sender, Sent, run_after_deliver, sender_for
 from doh.dispatch import Job, Work, prepare
 from doh.fanout import fan_out
-from doh.journal import EventClaim, Journal, Ring, Settled, get_journal
+from doh.journal import EventClaim, Flushed, Journal, Ring, Settled, get_journal
 
 logger = logging.getLogger(__name__)
 
 #: Seconds after which outcomes are written even if the batch is not through.
 FLUSH_EVERY = 1.0
 FLUSH_SIZE = 500
+
+#: Told what a flush ended: result hooks that are due, dead letters.
+Announce = Callable[[Journal, Flushed], None]
 
 
 def claim(event_id: int) -> list[EventClaim]:
@@ -57,22 +60,26 @@ def deliver_batch(journal: Journal, ring: Ring, sender: Sender | None = None) ->
     work = prepare(journal, claim, dump_for)
     if work is None:
         return
-    chosen = element()
-    _Run(journal, work, chosen, sender or sender_for(chosen)).run()
+    send_work(journal, work, sender or sender_for(element()))
+
+
+def send_work(
+    journal: Journal, work: Work, sender: Sender, announce: Announce = results.settle
+) -> None:
+    """Send what a claimed batch comes to; ``announce`` is told what each flush ended."""
+    _Run(journal, work, sender, announce).run()
 
 
 class _Run:
     """One claimed batch on its way: sent, flushed by count and time, its lease kept alive."""
 
-    def __init__(
-        self, journal: Journal, work: Work, chosen: Deliverer[ElementDeliverer], send: Sender
-    ) -> None:
+    def __init__(self, journal: Journal, work: Work, send: Sender, announce: Announce) -> None:
         self._journal = journal
         self._work = work
         self._ring = work.claim.ring
         self._send = send
-        watcher = chosen.kind if chosen.kind and wants_response(chosen.kind) else None
-        self._watcher = watcher
+        self._announce = announce
+        self._watcher = watcher_of(element().kind)
         self._unwritten: list[Settled] = list(work.settled)
         self._responses: list[Sent] = []
         self._claimed_at = time.monotonic()
@@ -113,5 +120,5 @@ class _Run:
         for sent in responses:
             if self._watcher is not None and sent.response is not None:
                 run_after_deliver(self._watcher, sent.response)
-        results.settle(self._journal, flushed)
+        self._announce(self._journal, flushed)
         return True

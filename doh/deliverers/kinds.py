@@ -51,3 +51,8 @@ def wants_result(kind: type[CollectionDeliverer]) -> bool:
 def wants_response(kind: type[ElementDeliverer]) -> bool:
     """Whether a class looks at responses."""
     return kind.after_deliver is not ElementDeliverer.after_deliver
+
+
+def watcher_of(kind: type[ElementDeliverer] | None) -> type[ElementDeliverer] | None:
+    """The class, if it looks at responses."""
+    return kind if kind is not None and wants_response(kind) else None

@@ -67,6 +67,12 @@ def has_result_hook(deliverer: Deliverer[CollectionDeliverer]) -> bool:
     return deliverer.kind is not None and wants_result(deliverer.kind)
 
 
+def uses_eventlet(path: str) -> bool:
+    """Whether the deliverer that an event names sends by eventlet."""
+    kind = collection_at(path).kind
+    return kind is not None and kind.transport == "eventlet"
+
+
 def path_of(kind: type) -> str:
     """The dotted path of a class; raises `HookConfigurationError` where it can have none."""
     path = f"{kind.__module__}.{kind.__qualname__}"
@@ -92,7 +98,9 @@ def _load(path: str) -> Any:
     try:
         return pkgutil.resolve_name(path)
     except (ImportError, AttributeError, ValueError) as error:
-        raise HookConfigurationError(f"The deliverer {path!r} can't be imported: {error}.") from error
+        raise HookConfigurationError(
+            f"The deliverer {path!r} can't be imported: {error}."
+        ) from error
 
 
 def _refuse_locals(path: str) -> None:

@@ -27,9 +27,7 @@ def settle(journal: Journal, flushed: Flushed) -> None:
         run_result_hooks(journal, flushed.result_events)
 
 
-def run_result_hooks(
-    journal: Journal, ids: Collection[int] | None = None, limit: int = 100
-) -> int:
+def run_result_hooks(journal: Journal, ids: Collection[int] | None = None, limit: int = 100) -> int:
     """Run the result hooks that are due, those of the named events or any; returns how many."""
     claims = journal.claim_results(limit, conf.lease(), ids)
     for claim in claims:

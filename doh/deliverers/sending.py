@@ -78,7 +78,7 @@ def _outcome_of_call(call: Callable[[str, str], Any], job: Job) -> Outcome:
     try:
         with sending_to(job.hook):
             result = call(job.target, job.body)
-    except Exception as error:  # noqa: BLE001 - project code
+    except Exception as error:
         logger.warning("The element deliverer failed for hook %s", job.hook.pk, exc_info=True)
         return Outcome(Verdict.RETRY, f"{type(error).__name__}: {error}", host=job.host)
     if not isinstance(result, requests.Response):

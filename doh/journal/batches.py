@@ -69,7 +69,9 @@ class BatchLedger(Ledger):
         """Pass the due deliveries to new batches; returns the doorbells to ring."""
         with transaction.atomic(using=self.alias):
             now = self.now()
-            due = self._lock(self._deliveries().filter(due_at__lte=now).order_by("due_at"), skip=True)
+            due = self._lock(
+                self._deliveries().filter(due_at__lte=now).order_by("due_at"), skip=True
+            )
             rows = sorted(due.values_list("event_id", "hook_id", "pk")[:limit])
             until = now + timedelta(seconds=queue_lease)
             return [

@@ -148,7 +148,9 @@ class EventLedger(Ledger):
 
     def _claim(self, rows: QuerySet[Event], limit: int, lease: float) -> list[EventClaim]:
         with transaction.atomic(using=self.alias):
-            found = list(self._lock(rows.order_by("due_at"), skip=True).values_list(*_CLAIMED)[:limit])
+            found = list(
+                self._lock(rows.order_by("due_at"), skip=True).values_list(*_CLAIMED)[:limit]
+            )
             claims = [EventClaim(*row) for row in found]
             until = self.after(lease)
             self._events().filter(pk__in=[claim.id for claim in claims]).update(

@@ -93,7 +93,9 @@ class FlushLedger(Ledger):
             event_id__in={one.owed.event_id for one in settled},
             hook_id__in={one.owed.hook_id for one in settled},
         )
-        return {(event, hook): pk for event, hook, pk in rows.values_list("event_id", "hook_id", "pk")}
+        return {
+            (event, hook): pk for event, hook, pk in rows.values_list("event_id", "hook_id", "pk")
+        }
 
     def _lower_pending(self, settled: Sequence[Settled], now: datetime) -> tuple[int, ...]:
         """Count first outcomes off their events; returns the events whose result hook is due."""

@@ -2,153 +2,243 @@
 
 import django.db.models.deletion
 import django.utils.timezone
+from django.conf import settings
+from django.db import migrations, models
+
 import doh.fields
 import doh.indexes
 import doh.models
 import doh.wire.request
-from django.conf import settings
-from django.db import migrations, models
 
 
 class Migration(migrations.Migration):
-
     initial = True
 
     dependencies = [
-        ('contenttypes', '0002_remove_content_type_name'),
+        ("contenttypes", "0002_remove_content_type_name"),
         migrations.swappable_dependency(settings.AUTH_USER_MODEL),
     ]
 
     operations = [
         migrations.CreateModel(
-            name='Delivery',
+            name="Delivery",
             fields=[
-                ('id', models.BigAutoField(primary_key=True, serialize=False)),
-                ('status', models.CharField(choices=[('succeeded', 'succeeded'), ('waiting', 'waiting for the next attempt'), ('dead', 'dead letter'), ('cancelled', 'cancelled')], max_length=10)),
-                ('attempts', models.PositiveSmallIntegerField(default=0)),
-                ('due_at', models.DateTimeField(null=True)),
-                ('batch_id', models.BigIntegerField(null=True)),
-                ('body', models.TextField(null=True)),
-                ('status_code', models.PositiveSmallIntegerField(null=True)),
-                ('detail', models.CharField(blank=True, max_length=500)),
-                ('host', models.CharField(blank=True, max_length=255)),
-                ('updated_at', models.DateTimeField()),
+                ("id", models.BigAutoField(primary_key=True, serialize=False)),
+                (
+                    "status",
+                    models.CharField(
+                        choices=[
+                            ("succeeded", "succeeded"),
+                            ("waiting", "waiting for the next attempt"),
+                            ("dead", "dead letter"),
+                            ("cancelled", "cancelled"),
+                        ],
+                        max_length=10,
+                    ),
+                ),
+                ("attempts", models.PositiveSmallIntegerField(default=0)),
+                ("due_at", models.DateTimeField(null=True)),
+                ("batch_id", models.BigIntegerField(null=True)),
+                ("body", models.TextField(null=True)),
+                ("status_code", models.PositiveSmallIntegerField(null=True)),
+                ("detail", models.CharField(blank=True, max_length=500)),
+                ("host", models.CharField(blank=True, max_length=255)),
+                ("updated_at", models.DateTimeField()),
             ],
             options={
-                'verbose_name_plural': 'deliveries',
+                "verbose_name_plural": "deliveries",
             },
         ),
         migrations.CreateModel(
-            name='Batch',
+            name="Batch",
             fields=[
-                ('id', models.BigAutoField(primary_key=True, serialize=False)),
-                ('pairs', models.JSONField()),
-                ('bodies', models.JSONField(null=True)),
-                ('created_at', models.DateTimeField(default=django.utils.timezone.now)),
-                ('due_at', models.DateTimeField()),
-                ('epoch', models.PositiveIntegerField(default=0)),
+                ("id", models.BigAutoField(primary_key=True, serialize=False)),
+                ("pairs", models.JSONField()),
+                ("bodies", models.JSONField(null=True)),
+                ("created_at", models.DateTimeField(default=django.utils.timezone.now)),
+                ("due_at", models.DateTimeField()),
+                ("epoch", models.PositiveIntegerField(default=0)),
             ],
             options={
-                'verbose_name_plural': 'batches',
-                'indexes': [models.Index(fields=['due_at'], name='doh_batch_due')],
+                "verbose_name_plural": "batches",
+                "indexes": [models.Index(fields=["due_at"], name="doh_batch_due")],
             },
         ),
         migrations.CreateModel(
-            name='Attempt',
+            name="Attempt",
             fields=[
-                ('id', models.BigAutoField(primary_key=True, serialize=False)),
-                ('number', models.PositiveSmallIntegerField()),
-                ('at', models.DateTimeField()),
-                ('status_code', models.PositiveSmallIntegerField(null=True)),
-                ('detail', models.CharField(blank=True, max_length=500)),
-                ('elapsed', models.FloatField(default=0.0, verbose_name='seconds')),
-                ('delivery', models.ForeignKey(db_constraint=False, on_delete=django.db.models.deletion.CASCADE, related_name='tries', to='doh.delivery')),
+                ("id", models.BigAutoField(primary_key=True, serialize=False)),
+                ("number", models.PositiveSmallIntegerField()),
+                ("at", models.DateTimeField()),
+                ("status_code", models.PositiveSmallIntegerField(null=True)),
+                ("detail", models.CharField(blank=True, max_length=500)),
+                ("elapsed", models.FloatField(default=0.0, verbose_name="seconds")),
+                (
+                    "delivery",
+                    models.ForeignKey(
+                        db_constraint=False,
+                        on_delete=django.db.models.deletion.CASCADE,
+                        related_name="tries",
+                        to="doh.delivery",
+                    ),
+                ),
             ],
             options={
-                'ordering': ['number'],
+                "ordering": ["number"],
             },
         ),
         migrations.CreateModel(
-            name='Event',
+            name="Event",
             fields=[
-                ('id', models.BigAutoField(primary_key=True, serialize=False)),
-                ('uid', models.CharField(default=doh.models.new_uid, editable=False, max_length=40, unique=True)),
-                ('label', models.CharField(max_length=200)),
-                ('object_id', models.CharField(max_length=255)),
-                ('action', models.CharField(max_length=64)),
-                ('using', models.CharField(max_length=100)),
-                ('deliverer', models.CharField(max_length=255)),
-                ('result_hook', models.BooleanField(default=False)),
-                ('payload', models.TextField(null=True)),
-                ('snapshot', models.TextField(null=True)),
-                ('error', models.CharField(blank=True, max_length=500)),
-                ('occurred_at', models.DateTimeField(default=django.utils.timezone.now)),
-                ('due_at', models.DateTimeField(null=True)),
-                ('epoch', models.PositiveIntegerField(default=0)),
-                ('tries', models.PositiveIntegerField(default=0)),
-                ('fanned_to', models.BigIntegerField(default=0)),
-                ('fanned_at', models.DateTimeField(null=True)),
-                ('pending', models.BigIntegerField(default=0)),
-                ('finished_at', models.DateTimeField(null=True)),
-                ('content_type', models.ForeignKey(db_constraint=False, db_index=False, on_delete=django.db.models.deletion.DO_NOTHING, to='contenttypes.contenttype')),
+                ("id", models.BigAutoField(primary_key=True, serialize=False)),
+                (
+                    "uid",
+                    models.CharField(
+                        default=doh.models.new_uid, editable=False, max_length=40, unique=True
+                    ),
+                ),
+                ("label", models.CharField(max_length=200)),
+                ("object_id", models.CharField(max_length=255)),
+                ("action", models.CharField(max_length=64)),
+                ("using", models.CharField(max_length=100)),
+                ("deliverer", models.CharField(max_length=255)),
+                ("result_hook", models.BooleanField(default=False)),
+                ("payload", models.TextField(null=True)),
+                ("snapshot", models.TextField(null=True)),
+                ("error", models.CharField(blank=True, max_length=500)),
+                ("occurred_at", models.DateTimeField(default=django.utils.timezone.now)),
+                ("due_at", models.DateTimeField(null=True)),
+                ("epoch", models.PositiveIntegerField(default=0)),
+                ("tries", models.PositiveIntegerField(default=0)),
+                ("fanned_to", models.BigIntegerField(default=0)),
+                ("fanned_at", models.DateTimeField(null=True)),
+                ("pending", models.BigIntegerField(default=0)),
+                ("finished_at", models.DateTimeField(null=True)),
+                (
+                    "content_type",
+                    models.ForeignKey(
+                        db_constraint=False,
+                        db_index=False,
+                        on_delete=django.db.models.deletion.DO_NOTHING,
+                        to="contenttypes.contenttype",
+                    ),
+                ),
             ],
         ),
         migrations.AddField(
-            model_name='delivery',
-            name='event',
-            field=models.ForeignKey(db_constraint=False, db_index=False, on_delete=django.db.models.deletion.DO_NOTHING, to='doh.event'),
+            model_name="delivery",
+            name="event",
+            field=models.ForeignKey(
+                db_constraint=False,
+                db_index=False,
+                on_delete=django.db.models.deletion.DO_NOTHING,
+                to="doh.event",
+            ),
         ),
         migrations.CreateModel(
-            name='Hook',
+            name="Hook",
             fields=[
-                ('id', models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name='ID')),
-                ('object_id', models.CharField(blank=True, help_text='Empty: every object of the model.', max_length=255, null=True, verbose_name='object key')),
-                ('action', models.CharField(default='changed', help_text='created, changed, deleted, one of your own, or * for all.', max_length=64)),
-                ('target', models.CharField(max_length=2048, validators=[doh.models.validate_target])),
-                ('secret', doh.fields.EncryptedTextField(default=doh.wire.request.new_secret, editable=False)),
-                ('created_at', models.DateTimeField(auto_now_add=True)),
-                ('expires_at', models.DateTimeField(blank=True, help_text='Empty: never.', null=True)),
-                ('disabled_at', models.DateTimeField(blank=True, editable=False, null=True)),
-                ('disabled_reason', models.CharField(blank=True, editable=False, max_length=200)),
-                ('content_type', models.ForeignKey(on_delete=django.db.models.deletion.CASCADE, related_name='+', to='contenttypes.contenttype')),
-                ('user', models.ForeignKey(on_delete=django.db.models.deletion.CASCADE, related_name='object_hooks', to=settings.AUTH_USER_MODEL)),
+                (
+                    "id",
+                    models.BigAutoField(
+                        auto_created=True, primary_key=True, serialize=False, verbose_name="ID"
+                    ),
+                ),
+                (
+                    "object_id",
+                    models.CharField(
+                        blank=True,
+                        help_text="Empty: every object of the model.",
+                        max_length=255,
+                        null=True,
+                        verbose_name="object key",
+                    ),
+                ),
+                (
+                    "action",
+                    models.CharField(
+                        default="changed",
+                        help_text="created, changed, deleted, one of your own, or * for all.",
+                        max_length=64,
+                    ),
+                ),
+                (
+                    "target",
+                    models.CharField(max_length=2048, validators=[doh.models.validate_target]),
+                ),
+                (
+                    "secret",
+                    doh.fields.EncryptedTextField(
+                        default=doh.wire.request.new_secret, editable=False
+                    ),
+                ),
+                ("created_at", models.DateTimeField(auto_now_add=True)),
+                (
+                    "expires_at",
+                    models.DateTimeField(blank=True, help_text="Empty: never.", null=True),
+                ),
+                ("disabled_at", models.DateTimeField(blank=True, editable=False, null=True)),
+                ("disabled_reason", models.CharField(blank=True, editable=False, max_length=200)),
+                (
+                    "content_type",
+                    models.ForeignKey(
+                        on_delete=django.db.models.deletion.CASCADE,
+                        related_name="+",
+                        to="contenttypes.contenttype",
+                    ),
+                ),
+                (
+                    "user",
+                    models.ForeignKey(
+                        on_delete=django.db.models.deletion.CASCADE,
+                        related_name="object_hooks",
+                        to=settings.AUTH_USER_MODEL,
+                    ),
+                ),
             ],
         ),
         migrations.AddField(
-            model_name='delivery',
-            name='hook',
-            field=models.ForeignKey(db_constraint=False, db_index=False, on_delete=django.db.models.deletion.DO_NOTHING, to='doh.hook'),
+            model_name="delivery",
+            name="hook",
+            field=models.ForeignKey(
+                db_constraint=False,
+                db_index=False,
+                on_delete=django.db.models.deletion.DO_NOTHING,
+                to="doh.hook",
+            ),
         ),
         migrations.AddIndex(
-            model_name='event',
-            index=doh.indexes.NotNullIndex(fields=['due_at'], name='doh_event_due'),
+            model_name="event",
+            index=doh.indexes.NotNullIndex(fields=["due_at"], name="doh_event_due"),
         ),
         migrations.AddIndex(
-            model_name='event',
-            index=models.Index(fields=['label', 'object_id', 'id'], name='doh_event_object'),
+            model_name="event",
+            index=models.Index(fields=["label", "object_id", "id"], name="doh_event_object"),
         ),
         migrations.AddIndex(
-            model_name='event',
-            index=models.Index(fields=['finished_at'], name='doh_event_finished'),
+            model_name="event",
+            index=models.Index(fields=["finished_at"], name="doh_event_finished"),
         ),
         migrations.AddIndex(
-            model_name='hook',
-            index=models.Index(fields=['content_type', 'object_id', 'id'], name='doh_hook_listening'),
+            model_name="hook",
+            index=models.Index(
+                fields=["content_type", "object_id", "id"], name="doh_hook_listening"
+            ),
         ),
         migrations.AddIndex(
-            model_name='delivery',
-            index=doh.indexes.NotNullIndex(fields=['due_at'], name='doh_delivery_due'),
+            model_name="delivery",
+            index=doh.indexes.NotNullIndex(fields=["due_at"], name="doh_delivery_due"),
         ),
         migrations.AddIndex(
-            model_name='delivery',
-            index=doh.indexes.NotNullIndex(fields=['batch_id'], name='doh_delivery_batch'),
+            model_name="delivery",
+            index=doh.indexes.NotNullIndex(fields=["batch_id"], name="doh_delivery_batch"),
         ),
         migrations.AddIndex(
-            model_name='delivery',
-            index=models.Index(fields=['hook', 'id'], name='doh_delivery_hook'),
+            model_name="delivery",
+            index=models.Index(fields=["hook", "id"], name="doh_delivery_hook"),
         ),
         migrations.AddConstraint(
-            model_name='delivery',
-            constraint=models.UniqueConstraint(fields=('event', 'hook'), name='doh_delivery_pair'),
+            model_name="delivery",
+            constraint=models.UniqueConstraint(fields=("event", "hook"), name="doh_delivery_pair"),
         ),
     ]

@@ -1,0 +1,46 @@
+# Everything sets itself up from a bare checkout: python3, make and the package registries.
+
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+READY := $(VENV)/ready
+SERVICES := $(BIN)/python deploy/demo/services.py .demo/services --
+
+.PHONY: help setup demo demo-serve test lint types imports wheel clean
+
+help:  ## Say what can be made
+	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
+
+setup: $(READY)  ## Install the pinned packages into .venv
+
+$(READY): pyproject.toml constraints.txt
+	$(PYTHON) -m venv --clear $(VENV)
+	PIP_CONSTRAINT=$(CURDIR)/constraints.txt $(BIN)/pip install --quiet --disable-pip-version-check -e '.[dev]'
+	touch $@
+
+demo: $(READY)  ## Run the main job end to end, and watch it
+	$(BIN)/python deploy/demo/run.py
+
+demo-serve: $(READY)  ## Leave it running, with the admin and Flower
+	$(BIN)/python deploy/demo/run.py --serve
+
+test: $(READY)  ## Run the whole suite on real servers
+	$(SERVICES) $(BIN)/python -X dev -m coverage run -m pytest $(ARGS)
+	$(BIN)/coverage combine --quiet
+	$(BIN)/coverage report --fail-under=90
+
+lint: $(READY)  ## Check format and style
+	$(BIN)/ruff format --check .
+	$(BIN)/ruff check .
+
+types: $(READY)  ## Check types
+	$(BIN)/mypy
+
+imports: $(READY)  ## Check that rooms import only rooms below them
+	$(BIN)/lint-imports
+
+wheel: $(READY)  ## Build the wheel into dist
+	$(BIN)/python -m build --wheel --outdir dist .
+
+clean:  ## Remove what was made
+	rm -rf $(VENV) .demo dist build .coverage .coverage.* .mypy_cache .ruff_cache .pytest_cache

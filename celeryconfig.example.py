@@ -1,0 +1,73 @@
+"""Celery settings for a deployment of django-object-hooks, each with its reason.
+
+Copy it beside your Celery app and load it: ``app.config_from_object("celeryconfig")``. Workers::
+
+    celery -A project worker -n collection@%h -Q doh.collection,doh.maintenance -c 1
+    celery -A project worker -n element@%h    -Q doh.element
+    celery -A project beat
+"""
+
+import os
+
+from doh_tasks.queues import TASK_MODULES, TASK_ROUTES, beat_schedule, task_queues
+
+_redis = os.environ.get("REDIS_URL", "redis://localhost:6379/0")
+
+broker_url = os.environ.get("CELERY_BROKER_URL", _redis)
+# Chords count their headers here. It must be Redis: the database backend polls every second.
+result_backend = os.environ.get("CELERY_RESULT_BACKEND", _redis)
+
+imports = TASK_MODULES
+task_queues = task_queues(broker_url)
+task_routes = TASK_ROUTES
+# Exactly one place declares the queues; a misspelt name must fail, not make a queue.
+task_create_missing_queues = False
+# Tasks of your own that name no queue stay off the hooks' queues.
+task_default_queue = os.environ.get("CELERY_DEFAULT_QUEUE", "doh.maintenance")
+beat_schedule = beat_schedule()
+
+# Messages hold ids only, and none of them needs a result but a chord's count.
+task_serializer = result_serializer = "json"
+accept_content = ["json"]
+task_ignore_result = True
+result_expires = 3600
+
+# A message is acknowledged when its task is over. Repeats are harmless: a batch's epoch tells
+# a message that comes late from one that is due.
+task_acks_late = True
+# Batches are large: hold few, so that a second worker finds some too.
+worker_prefetch_multiplier = 2
+# Process per core; threads share one interpreter lock and deliver less.
+worker_pool = "prefork"
+# Replace a child now and then; it hands back what it was sending.
+worker_max_tasks_per_child = 10_000
+
+# At SIGTERM, tasks get this long before they are cancelled (seconds).
+worker_soft_shutdown_timeout = 20
+# Keep trying when the broker is away at the start and later on.
+broker_connection_retry_on_startup = True
+broker_connection_max_retries = None
+# Without a connection, unacknowledged messages belong to somebody else.
+worker_cancel_long_running_tasks_on_connection_loss = False
+
+# Task events halve what Redis moves. `celery -A project control enable_events` turns them on.
+worker_send_task_events = False
+task_send_sent_event = False
+worker_hijack_root_logger = False
+
+if broker_url.startswith(("amqp", "pyamqp")):
+    # A publish counts once the broker has it.
+    broker_transport_options = {"confirm_publish": True}
+else:
+    broker_transport_options = {
+        # Longer than any lease (HOOK_LEASE) and any task; the sweep is faster than this anyway.
+        "visibility_timeout": 3600,
+        # Give a killed worker's messages back within seconds of that, not minutes.
+        "unacked_restore_interval": 10,
+        "unacked_restore_throttle": 1,
+        # kombu has no timeout of its own: a silent broker must not hang a worker.
+        "socket_timeout": 30,
+        "socket_connect_timeout": 5,
+        "socket_keepalive": True,
+        "health_check_interval": 25,
+    }

@@ -1,0 +1,85 @@
+"""Collect events: claim what is due, fan it out, and have the batches delivered."""
+
+import logging
+
+from celery import chord, current_app, shared_task
+from celery.backends.base import DisabledBackend
+
+from doh import conf
+from doh.deliverers import project
+from doh.deliverers.celery import doorbell
+from doh.deliverers.kinds import CollectionDeliverer
+from doh.deliverers.resolve import Deliverer, collection_at
+from doh.exceptions import HookConfigurationError
+from doh.fanout import fan_out
+from doh.journal import EventClaim, Journal, Ring, get_journal
+from doh.names import COLLECT, DELIVER_BATCH
+from doh.retry import next_delay
+from doh_tasks.queues import FINISH
+
+logger = logging.getLogger(__name__)
+
+#: Events that one claim takes.
+CLAIM = 200
+
+
+@shared_task(name=COLLECT, ignore_result=True)
+def collect() -> None:
+    """Fan out every event that is due.
+
+    The doorbell comes off first: an event that is committed while this runs rings again.
+    """
+    doorbell.answered()
+    journal = get_journal()
+    while claims := journal.claim_events(CLAIM, conf.lease()):
+        ours = [claim for claim in claims if _is_ours(journal, claim)]
+        for rings in fan_out(journal, ours):
+            send(journal, rings)
+
+
+def send(journal: Journal, rings: list[Ring]) -> None:
+    """Have batches delivered; those that the broker does not take are left to the next sweep."""
+    try:
+        _publish(rings)
+    except Exception:  # any broker, any fault: the ledger knows what is owed
+        logger.exception("%d batches could not be published; the sweep finds them", len(rings))
+        journal.hand_back(rings)
+
+
+def _publish(rings: list[Ring]) -> None:
+    """One chord per slice: its body looks for result hooks once every batch has been taken up.
+
+    A batch alone needs none, its own flush says what is finished.
+    """
+    header = [current_app.signature(DELIVER_BATCH, tuple(ring)) for ring in rings]
+    if len(header) == 1 or isinstance(current_app.backend, DisabledBackend):
+        for signature in header:
+            signature.apply_async(ignore_result=True)
+        return
+    chord(header)(current_app.signature(FINISH, immutable=True))
+
+
+def _is_ours(journal: Journal, claim: EventClaim) -> bool:
+    """Whether to fan the event out here; a callable of the project's own is handed it instead."""
+    try:
+        deliverer = _known(collection_at(claim.deliverer))
+    except HookConfigurationError as error:
+        logger.error("Event %s can't be collected: %s", claim.id, error)
+        schedule = conf.retry_schedule()
+        tries = claim.tries + 1
+        delay = None if tries >= len(schedule) else next_delay(schedule, tries)
+        journal.postpone_event(claim, delay, str(error))
+        return False
+    if deliverer.kind is None:
+        project.hand_over(journal, claim, deliverer)
+        return False
+    return True
+
+
+def _known(deliverer: Deliverer[CollectionDeliverer]) -> Deliverer[CollectionDeliverer]:
+    """A path from the ledger may name a deliverer class, or what the settings name, no more."""
+    if deliverer.kind is None and deliverer.path != conf.collection_deliverer():
+        raise HookConfigurationError(
+            f"{deliverer.path!r} is neither a HooksDeliverer nor HOOK_COLLECTION_DELIVERER."
+        )
+    return deliverer

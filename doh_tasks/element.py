@@ -1,0 +1,78 @@
+"""Deliver: one batch of pairs through the pump, or one unattached POST."""
+
+import logging
+
+from celery import shared_task
+from celery.signals import worker_process_shutdown, worker_shutdown
+
+from doh import conf
+from doh.deliverers import inline
+from doh.deliverers.celery import doorbell
+from doh.deliverers.eventlet import send_with_eventlet
+from doh.deliverers.kinds import watcher_of
+from doh.deliverers.resolve import dump_for, element, element_at, uses_eventlet
+from doh.deliverers.sending import Sender, sender_for
+from doh.dispatch import Work, prepare
+from doh.exceptions import BadTargetError, HookConfigurationError
+from doh.journal import Ring, get_journal
+from doh.names import DELIVER_BATCH, POST_ONCE
+from doh_tasks.pump import current_pump, stop_pump
+from doh_tasks.results import announce
+
+logger = logging.getLogger(__name__)
+
+#: Seconds that a task stays with its batch; what takes longer goes on in the pump.
+PATIENCE = 0.1
+
+
+@shared_task(name=DELIVER_BATCH, ignore_result=True)
+def deliver_batch(batch_id: int, epoch: int) -> None:
+    """Claim a batch and send it; a message that is late or repeated does nothing.
+
+    It waits while the pump is full, before the claim: a lease is for sending, not for queueing.
+    """
+    pump = current_pump(announce)
+    pump.wait_for_room()
+    journal = get_journal()
+    claim = journal.claim_batch(Ring(batch_id, epoch), conf.lease())
+    work = None if claim is None else prepare(journal, claim, dump_for)
+    if work is None:
+        return
+    sender = _inline_sender(work)
+    if sender is not None:
+        inline.send_work(journal, work, sender, announce)
+        return
+    flight = pump.submit(journal, work, watcher_of(element().kind))
+    flight.done.wait(PATIENCE)
+
+
+@shared_task(name=POST_ONCE, ignore_result=True)
+def post_once(token: str) -> None:
+    """Make the unattached POST that was put aside under a token; it is logged, and not owed."""
+    post = doorbell.take_post(token)
+    if post is None:
+        logger.warning("An unattached POST was taken already, or waited too long")
+        return
+    path, target, payload = post
+    deliverer = element_at(path)
+    if deliverer.kind is None:
+        raise HookConfigurationError(f"{path!r} is no HookDeliverer.")
+    try:
+        deliverer.call(target, payload)
+    except BadTargetError as error:
+        logger.warning("An unattached POST was not made: %s", error)
+
+
+def _inline_sender(work: Work) -> Sender | None:
+    """What sends the batch in the task itself: eventlet, or a callable of the project's own."""
+    if any(uses_eventlet(path) for path in work.deliverers):
+        return send_with_eventlet
+    chosen = element()
+    return sender_for(chosen) if chosen.kind is None else None
+
+
+@worker_process_shutdown.connect(dispatch_uid="doh.pump")
+@worker_shutdown.connect(dispatch_uid="doh.pump")
+def _on_shutdown(**_: object) -> None:
+    """A pool's process ends, or a worker without processes: write, and hand back the rest."""
+    stop_pump()

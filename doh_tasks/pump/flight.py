@@ -1,0 +1,68 @@
+"""A batch on its way through the pump."""
+
+import threading
+import time
+from collections import deque
+from dataclasses import dataclass, field
+
+from doh.deliverers.kinds import ElementDeliverer
+from doh.dispatch import Job, Work
+from doh.journal import Journal, Ring, Settled
+from doh.types import Answer
+
+
+@dataclass(slots=True)
+class Seen:
+    """An answer that the project's ``after_deliver`` is to look at."""
+
+    target: str
+    answer: Answer
+
+
+@dataclass(slots=True)
+class Flight:
+    """The jobs of one claimed batch: waiting, in the air, or landed and not yet written.
+
+    Only the loop's thread touches ``jobs``, only the scribe's the fields below it. ``valid_until``
+    (monotonic seconds) is when the last POST may start; it moves on with the lease.
+    """
+
+    journal: Journal
+    ring: Ring
+    watcher: type[ElementDeliverer] | None
+    jobs: deque[Job]
+    size: int
+    missing: int
+    unwritten: list[Settled]
+    valid_until: float
+    renewed_at: float
+    oldest: float
+    seen: list[Seen] = field(default_factory=list)
+    #: Jobs were left: what remains of the batch lives on.
+    cut_short: bool = False
+    #: The batch is somebody else's now.
+    lost: bool = False
+    done: threading.Event = field(default_factory=threading.Event)
+
+    @classmethod
+    def of(
+        cls,
+        journal: Journal,
+        work: Work,
+        watcher: type[ElementDeliverer] | None,
+        window: float,
+    ) -> "Flight":
+        """A flight for prepared work whose POSTs may start for ``window`` seconds from now."""
+        now = time.monotonic()
+        return cls(
+            journal=journal,
+            ring=work.claim.ring,
+            watcher=watcher,
+            jobs=deque(work.jobs),
+            size=len(work.jobs) + len(work.settled),
+            missing=len(work.jobs),
+            unwritten=list(work.settled),
+            valid_until=now + window,
+            renewed_at=now,
+            oldest=now,
+        )

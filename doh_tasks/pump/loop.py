@@ -1,0 +1,252 @@
+"""The thread that drives libcurl: hundreds of transfers over one selector."""
+
+import selectors
+import socket
+import threading
+import time
+from collections import deque
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any, Final, Protocol
+from urllib.parse import urlsplit
+
+import pycurl
+
+from doh.dispatch import Job
+from doh.types import Answer, Failure
+from doh_tasks.pump.flight import Flight
+from doh_tasks.pump.names import Names, Resolved
+from doh_tasks.pump.transfer import (
+    Limits,
+    Sink,
+    new_handle,
+    read_answer,
+    read_failure,
+    set_up,
+)
+
+#: Seconds that the loop sleeps at most; it is woken for everything that matters.
+_NAP: Final = 1.0
+_IDLE_HANDLES: Final = 256
+
+
+class Tower(Protocol):
+    """Who is told, in the loop's thread, how transfers end."""
+
+    def landed(self, flight: Flight, job: Job, reply: Answer | Failure) -> None:
+        """A job has its answer, or the reason why there is none."""
+
+    def cut(self, flight: Flight, left: int) -> None:
+        """So many jobs of a flight were never started, and won't be."""
+
+
+@dataclass(slots=True)
+class _Transfer:
+    flight: Flight
+    job: Job
+    sink: Sink
+
+
+class Loop:
+    """Starts transfers, drives them, and reports each one's end."""
+
+    def __init__(self, limits: Limits, capacity: int, tower: Tower) -> None:
+        self._limits = limits
+        self._capacity = capacity
+        self._tower = tower
+        self._names = Names(limits.policy)
+        self._orders: deque[Callable[[], None]] = deque()
+        self._waiting: deque[Flight] = deque()
+        self._resolving = 0
+        self._air: dict[pycurl.Curl, _Transfer] = {}
+        self._idle: list[pycurl.Curl] = []
+        self._timer: float | None = None
+        self._stopped = False
+        self._selector = selectors.DefaultSelector()
+        self._bell, self._ear = socket.socketpair()
+        self._bell.setblocking(False)
+        self._ear.setblocking(False)
+        self._selector.register(self._ear, selectors.EVENT_READ)
+        self._multi = pycurl.CurlMulti()
+        self._multi.setopt(pycurl.M_PIPELINING, 0)
+        self._multi.setopt(pycurl.M_MAXCONNECTS, capacity)
+        self._multi.setopt(pycurl.M_SOCKETFUNCTION, self._on_socket)
+        self._multi.setopt(pycurl.M_TIMERFUNCTION, self._on_timer)
+        self._thread = threading.Thread(target=self._run, name="doh-pump", daemon=True)
+        self._thread.start()
+
+    # From any thread
+
+    def launch(self, flight: Flight) -> None:
+        """Start the jobs of a flight as places get free."""
+        self._order(lambda: self._waiting.append(flight))
+
+    def ground(self) -> None:
+        """Start nothing more: what waits is left, what is in the air lands."""
+        self._order(self._cut_waiting)
+
+    def stop(self) -> None:
+        """End the thread; what is still in the air is dropped without a report."""
+        self._order(self._set_stopped)
+        self._thread.join(5)
+
+    def _order(self, order: Callable[[], None]) -> None:
+        self._orders.append(order)
+        try:
+            self._bell.send(b"!")
+        except BlockingIOError:
+            pass  # It is ringing already.
+
+    # In the loop's thread
+
+    def _run(self) -> None:
+        while not self._stopped:
+            self._turn()
+        for handle in [*self._air, *self._idle]:
+            handle.close()
+        self._names.close()
+        self._multi.close()
+        self._selector.close()
+        self._bell.close()
+        self._ear.close()
+
+    def _turn(self) -> None:
+        for key, mask in self._selector.select(self._patience()):
+            if key.fileobj is self._ear:
+                self._hear()
+            else:
+                self._multi.socket_action(key.fd, _curl_mask(mask))
+        if self._timer is not None and self._timer <= time.monotonic():
+            self._timer = None
+            self._multi.socket_action(pycurl.SOCKET_TIMEOUT, 0)
+        self._reap()
+        while self._orders:
+            self._orders.popleft()()
+        self._start()
+
+    def _patience(self) -> float:
+        if self._orders:
+            return 0
+        if self._timer is None:
+            return _NAP
+        return min(_NAP, max(0.0, self._timer - time.monotonic()))
+
+    def _hear(self) -> None:
+        try:
+            while self._ear.recv(4096):
+                pass
+        except BlockingIOError:
+            pass
+
+    def _start(self) -> None:
+        """Start jobs while there are places."""
+        while self._waiting and len(self._air) + self._resolving < self._capacity:
+            flight = self._waiting[0]
+            if not flight.jobs:
+                self._waiting.popleft()
+            elif flight.lost or time.monotonic() > flight.valid_until:
+                self._waiting.popleft()
+                self._cut(flight)
+            else:
+                self._resolve(flight, flight.jobs.popleft())
+
+    def _resolve(self, flight: Flight, job: Job) -> None:
+        port = _port(job.target)
+        known = self._names.known(job.host, port)
+        if known is not None:
+            self._take_off(flight, job, known)
+            return
+        self._resolving += 1
+
+        def answer(found: Resolved) -> None:
+            self._order(lambda: resolved(found))
+
+        def resolved(found: Resolved) -> None:
+            self._resolving -= 1
+            self._take_off(flight, job, found)
+
+        self._names.look_up(job.host, port, answer)
+
+    def _take_off(self, flight: Flight, job: Job, addresses: Resolved) -> None:
+        if isinstance(addresses, Failure):
+            self._tower.landed(flight, job, addresses)
+            return
+        handle = self._idle.pop() if self._idle else new_handle(self._limits)
+        try:
+            sink = set_up(handle, job.request(), addresses, keep=flight.watcher is not None)
+            self._multi.add_handle(handle)
+        except (pycurl.error, UnicodeError) as error:
+            handle.close()
+            self._tower.landed(flight, job, Failure(f"the request could not be made: {error}"))
+            return
+        self._air[handle] = _Transfer(flight, job, sink)
+
+    def _reap(self) -> None:
+        """Take every transfer that ended out of the air."""
+        left = 1
+        while left:
+            left, good, bad = self._multi.info_read()
+            for handle in good:
+                self._ended(handle, 0)
+            for handle, code, _message in bad:
+                self._ended(handle, code)
+
+    def _ended(self, handle: pycurl.Curl, code: int) -> None:
+        transfer = self._air.pop(handle)
+        if code == 0 or (code == pycurl.E_WRITE_ERROR and transfer.sink.full):
+            reply: Answer | Failure = read_answer(handle, transfer.sink)
+        else:
+            reply = read_failure(handle, code, self._limits)
+        self._multi.remove_handle(handle)
+        if len(self._idle) < _IDLE_HANDLES:
+            self._idle.append(handle)
+        else:
+            handle.close()
+        self._tower.landed(transfer.flight, transfer.job, reply)
+
+    def _cut_waiting(self) -> None:
+        while self._waiting:
+            self._cut(self._waiting.popleft())
+
+    def _cut(self, flight: Flight) -> None:
+        """Leave the jobs that did not start to whoever claims the rest of the batch."""
+        left = len(flight.jobs)
+        flight.jobs.clear()
+        self._tower.cut(flight, left)
+
+    def _set_stopped(self) -> None:
+        self._stopped = True
+
+    # Called by libcurl
+
+    def _on_timer(self, milliseconds: int) -> None:
+        self._timer = None if milliseconds < 0 else time.monotonic() + milliseconds / 1000
+
+    def _on_socket(self, what: int, fd: int, _multi: Any, _data: Any) -> None:
+        if what == pycurl.POLL_REMOVE:
+            self._forget(fd)
+            return
+        mask = 0
+        if what in (pycurl.POLL_IN, pycurl.POLL_INOUT):
+            mask |= selectors.EVENT_READ
+        if what in (pycurl.POLL_OUT, pycurl.POLL_INOUT):
+            mask |= selectors.EVENT_WRITE
+        # A number that libcurl closed and got again is still in our map, but not in the kernel's.
+        self._forget(fd)
+        self._selector.register(fd, mask)
+
+    def _forget(self, fd: int) -> None:
+        try:
+            self._selector.unregister(fd)
+        except (KeyError, ValueError, OSError):
+            pass  # libcurl has closed it already.
+
+
+def _curl_mask(mask: int) -> int:
+    flags = pycurl.CSELECT_IN if mask & selectors.EVENT_READ else 0
+    return flags | (pycurl.CSELECT_OUT if mask & selectors.EVENT_WRITE else 0)
+
+
+def _port(target: str) -> int:
+    parts = urlsplit(target)
+    return parts.port or (443 if parts.scheme.lower() == "https" else 80)

@@ -1,0 +1,31 @@
+"""The pump of this process: made with the first batch, which is after a worker's fork."""
+
+import os
+import threading
+from collections.abc import Callable
+
+from doh import conf
+from doh.journal import Flushed, Journal
+from doh_tasks.pump.pump import Pump
+
+_lock = threading.Lock()
+_pump: Pump | None = None
+_owner: int | None = None
+
+
+def current_pump(flushed: Callable[[Journal, Flushed], None]) -> Pump:
+    """The pump of this process; the threads of a parent's did not survive the fork."""
+    global _pump, _owner  # noqa: PLW0603 - one per process is the point
+    with _lock:
+        if _pump is None or _owner != os.getpid():
+            _pump, _owner = Pump(flushed), os.getpid()
+        return _pump
+
+
+def stop_pump() -> None:
+    """Stop it: transfers end by the total timeout, then what is left is handed back."""
+    global _pump  # noqa: PLW0603
+    with _lock:
+        pump, _pump = _pump, None
+    if pump is not None and _owner == os.getpid():
+        pump.stop(conf.total_timeout() + 1)

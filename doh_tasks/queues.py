@@ -1,0 +1,81 @@
+"""Names: the tasks, the queues they go to, and when beat calls them.
+
+One module declares every queue, and web processes and workers both use it: RabbitMQ refuses a
+publish to a queue that was declared with other arguments.
+"""
+
+from typing import Any, Final
+
+from kombu import Exchange, Queue
+
+from doh.names import COLLECT, DELIVER_BATCH, POST_ONCE
+
+FINISH: Final = "doh_tasks.results.finish"
+SWEEP: Final = "doh_tasks.maintenance.sweep"
+PRUNE: Final = "doh_tasks.maintenance.prune"
+RETRY: Final = "doh_tasks.retries.retry"
+REPORT: Final = "doh_tasks.dead_letter.report"
+
+COLLECTION_QUEUE: Final = "doh.collection"
+ELEMENT_QUEUE: Final = "doh.element"
+MAINTENANCE_QUEUE: Final = "doh.maintenance"
+DEAD_LETTER_QUEUE: Final = "doh.dead_letter"
+
+#: For Celery's ``imports``: the modules that define the tasks.
+TASK_MODULES: Final = (
+    "doh_tasks.collection",
+    "doh_tasks.element",
+    "doh_tasks.results",
+    "doh_tasks.retries",
+    "doh_tasks.dead_letter",
+    "doh_tasks.maintenance",
+)
+
+#: For Celery's ``task_routes``.
+TASK_ROUTES: Final = {
+    COLLECT: {"queue": COLLECTION_QUEUE},
+    DELIVER_BATCH: {"queue": ELEMENT_QUEUE},
+    POST_ONCE: {"queue": ELEMENT_QUEUE},
+    FINISH: {"queue": MAINTENANCE_QUEUE},
+    SWEEP: {"queue": MAINTENANCE_QUEUE},
+    PRUNE: {"queue": MAINTENANCE_QUEUE},
+    RETRY: {"queue": MAINTENANCE_QUEUE},
+    REPORT: {"queue": DEAD_LETTER_QUEUE},
+}
+
+#: Times that RabbitMQ hands out a message of a queue before it goes to the dead letters.
+DELIVERY_LIMIT: Final = 5
+
+SWEEP_EVERY: Final = 5.0
+RETRY_EVERY: Final = 2.0
+PRUNE_EVERY: Final = 3600.0
+
+
+def task_queues(broker_url: str) -> tuple[Queue, ...]:
+    """For Celery's ``task_queues``: on RabbitMQ quorum queues, which survive a broker."""
+    rabbit = broker_url.startswith(("amqp", "pyamqp"))
+    names = (COLLECTION_QUEUE, ELEMENT_QUEUE, MAINTENANCE_QUEUE, DEAD_LETTER_QUEUE)
+    return tuple(_queue(name, rabbit) for name in names)
+
+
+def beat_schedule() -> dict[str, dict[str, Any]]:
+    """For Celery's ``beat_schedule``; a message that waited a whole period is worth nothing."""
+    return {
+        name: {"task": name, "schedule": every, "options": {"expires": every}}
+        for name, every in ((SWEEP, SWEEP_EVERY), (RETRY, RETRY_EVERY), (PRUNE, PRUNE_EVERY))
+    }
+
+
+def _queue(name: str, rabbit: bool) -> Queue:
+    arguments: dict[str, Any] = {}
+    if rabbit:
+        arguments["x-queue-type"] = "quorum"
+        if name != DEAD_LETTER_QUEUE:
+            arguments |= {
+                "x-delivery-limit": DELIVERY_LIMIT,
+                "x-dead-letter-exchange": "",
+                "x-dead-letter-routing-key": DEAD_LETTER_QUEUE,
+            }
+    return Queue(
+        name, Exchange("doh", type="direct"), routing_key=name, queue_arguments=arguments or None
+    )
