@@ -1,6 +1,8 @@
 """Webhooks on single objects: record what happened, deliver it to every hook, lose nothing."""
 
+from doh import version
 from doh.silence import silenced
-from doh.version import VERSION as __version__
+
+__version__ = version.VERSION
 
 __all__ = ["__version__", "silenced"]

@@ -15,5 +15,5 @@ class NotNullIndex(models.Index):
     def _get_condition_sql(self, model: type[models.Model], schema_editor: Any) -> str | None:
         if not schema_editor.connection.features.supports_partial_indexes:
             return None
-        column = model._meta.get_field(self.fields[0]).column
-        return f"{schema_editor.quote_name(column)} IS NOT NULL"
+        field: Any = model._meta.get_field(self.fields[0])
+        return f"{schema_editor.quote_name(field.column)} IS NOT NULL"

@@ -49,7 +49,7 @@ class Hook(models.Model):
         settings.AUTH_USER_MODEL, on_delete=models.CASCADE, related_name="object_hooks"
     )
     content_type = models.ForeignKey(ContentType, on_delete=models.CASCADE, related_name="+")
-    object_id = models.CharField(
+    object_id = models.CharField(  # noqa: DJ001 - null: every object of the model
         _("object key"),
         max_length=KEY_LENGTH,
         null=True,

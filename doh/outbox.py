@@ -62,7 +62,7 @@ def subject_of(instance: models.Model, action: str, using: str) -> Subject:
 
 def listeners(subject: Subject) -> HookQuerySet:
     """The hooks that are to be told, enabled or not."""
-    hooks: HookQuerySet = Hook.objects.using(ledger_alias())  # type: ignore[assignment]
+    hooks: HookQuerySet = Hook.objects.using(ledger_alias())
     return hooks.listening(subject.content_type_id, subject.object_id, subject.action)
 
 

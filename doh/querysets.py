@@ -10,17 +10,12 @@ from django.db import models
 from django.db.models import Q
 
 if TYPE_CHECKING:
-    from doh.models import Delivery, Hook
-
-    _HookQuerySet = models.QuerySet[Hook]
-    _DeliveryQuerySet = models.QuerySet[Delivery]
-else:
-    _HookQuerySet = _DeliveryQuerySet = models.QuerySet
+    from doh.models import Delivery, Hook  # noqa: F401 - named in the bases below
 
 ANY_ACTION = "*"
 
 
-class HookQuerySet(_HookQuerySet):
+class HookQuerySet(models.QuerySet["Hook"]):
     """Hooks, found by what they listen to."""
 
     def enabled(self, now: datetime) -> HookQuerySet:
@@ -53,7 +48,7 @@ class HookQuerySet(_HookQuerySet):
         return self.update(disabled_at=None, disabled_reason="")
 
 
-class DeliveryQuerySet(_DeliveryQuerySet):
+class DeliveryQuerySet(models.QuerySet["Delivery"]):
     """Deliveries, found by where they stand."""
 
     def waiting(self) -> DeliveryQuerySet:

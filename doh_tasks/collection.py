@@ -6,15 +6,11 @@ from celery import chord, current_app, shared_task
 from celery.backends.base import DisabledBackend
 
 from doh import conf
-from doh.deliverers import project
 from doh.deliverers.celery import doorbell
-from doh.deliverers.kinds import CollectionDeliverer
-from doh.deliverers.resolve import Deliverer, collection_at
-from doh.exceptions import HookConfigurationError
+from doh.deliverers.project import keep_built_in
 from doh.fanout import fan_out
-from doh.journal import EventClaim, Journal, Ring, get_journal
+from doh.journal import Journal, Ring, get_journal
 from doh.names import COLLECT, DELIVER_BATCH
-from doh.retry import next_delay
 from doh_tasks.queues import FINISH
 
 logger = logging.getLogger(__name__)
@@ -32,8 +28,7 @@ def collect() -> None:
     doorbell.answered()
     journal = get_journal()
     while claims := journal.claim_events(CLAIM, conf.lease()):
-        ours = [claim for claim in claims if _is_ours(journal, claim)]
-        for rings in fan_out(journal, ours):
+        for rings in fan_out(journal, keep_built_in(journal, claims)):
             send(journal, rings)
 
 
@@ -57,29 +52,3 @@ def _publish(rings: list[Ring]) -> None:
             signature.apply_async(ignore_result=True)
         return
     chord(header)(current_app.signature(FINISH, immutable=True))
-
-
-def _is_ours(journal: Journal, claim: EventClaim) -> bool:
-    """Whether to fan the event out here; a callable of the project's own is handed it instead."""
-    try:
-        deliverer = _known(collection_at(claim.deliverer))
-    except HookConfigurationError as error:
-        logger.error("Event %s can't be collected: %s", claim.id, error)
-        schedule = conf.retry_schedule()
-        tries = claim.tries + 1
-        delay = None if tries >= len(schedule) else next_delay(schedule, tries)
-        journal.postpone_event(claim, delay, str(error))
-        return False
-    if deliverer.kind is None:
-        project.hand_over(journal, claim, deliverer)
-        return False
-    return True
-
-
-def _known(deliverer: Deliverer[CollectionDeliverer]) -> Deliverer[CollectionDeliverer]:
-    """A path from the ledger may name a deliverer class, or what the settings name, no more."""
-    if deliverer.kind is None and deliverer.path != conf.collection_deliverer():
-        raise HookConfigurationError(
-            f"{deliverer.path!r} is neither a HooksDeliverer nor HOOK_COLLECTION_DELIVERER."
-        )
-    return deliverer

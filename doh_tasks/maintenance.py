@@ -1,10 +1,9 @@
 """Maintenance: the sweep that makes up for every message that was lost, and the pruning."""
 
-from datetime import timedelta
-
 from celery import shared_task
 
 from doh import conf
+from doh.deliverers import chores
 from doh.journal import get_journal
 from doh_tasks.collection import collect, send
 from doh_tasks.queues import PRUNE, SWEEP
@@ -13,8 +12,6 @@ from doh_tasks.results import finish
 #: Batches rung for in one transaction; transactions in one sweep at most.
 STEP = 1_000
 STEPS = 50
-#: Events pruned in one transaction.
-PRUNE_STEP = 1_000
 
 
 @shared_task(name=SWEEP, ignore_result=True)
@@ -35,9 +32,4 @@ def sweep() -> None:
 @shared_task(name=PRUNE, ignore_result=True)
 def prune() -> None:
     """Delete what was settled ``HOOK_KEEP_DAYS`` ago, and the hooks of deleted objects."""
-    journal = get_journal()
-    before = journal.now() - timedelta(days=conf.keep_days())
-    while journal.prune(before, PRUNE_STEP):
-        pass
-    while journal.prune_orphans(PRUNE_STEP):
-        pass
+    chores.prune()

@@ -116,7 +116,7 @@ class Doorbell:
         self._resting_until = time.monotonic() + REST
         self._close()
         logger.warning(
-            "Could not ring to %s (%s: %s); the next sweep finds what is due. Not ringing for %g s.",
+            "Could not ring to %s (%s: %s): the next sweep finds what is due. Resting for %g s.",
             what,
             type(error).__name__,
             error,

@@ -39,8 +39,8 @@ def run_result_hooks(journal: Journal, ids: Collection[int] | None = None, limit
 def hooks_of(journal: Journal, event_id: int) -> HookQuerySet:
     """The hooks that an event was for, as a query that nobody has run yet."""
     told = Delivery.objects.using(journal.alias).filter(event_id=event_id)
-    hooks: HookQuerySet = Hook.objects.using(journal.alias)  # type: ignore[assignment]
-    return hooks.filter(pk__in=told.values("hook_id"))  # type: ignore[return-value]
+    hooks: HookQuerySet = Hook.objects.using(journal.alias)
+    return hooks.filter(pk__in=told.values("hook_id"))
 
 
 def _run(journal: Journal, claim: EventClaim) -> None:

@@ -15,7 +15,7 @@ from urllib.parse import quote, urlsplit
 
 from doh.exceptions import BadTargetError
 
-SECRET_PREFIX: Final = "whsec_"
+SECRET_PREFIX: Final = "whsec_"  # noqa: S105 - what every secret begins with
 SECRET_BYTES: Final = 32
 MAX_TARGET: Final = 2048
 _SCHEMES: Final = ("http", "https")

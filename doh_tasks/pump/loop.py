@@ -6,6 +6,7 @@ import threading
 import time
 from collections import deque
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any, Final, Protocol
 from urllib.parse import urlsplit
@@ -92,10 +93,8 @@ class Loop:
 
     def _order(self, order: Callable[[], None]) -> None:
         self._orders.append(order)
-        try:
+        with suppress(BlockingIOError):  # It is ringing already.
             self._bell.send(b"!")
-        except BlockingIOError:
-            pass  # It is ringing already.
 
     # In the loop's thread
 
@@ -132,11 +131,9 @@ class Loop:
         return min(_NAP, max(0.0, self._timer - time.monotonic()))
 
     def _hear(self) -> None:
-        try:
+        with suppress(BlockingIOError):
             while self._ear.recv(4096):
                 pass
-        except BlockingIOError:
-            pass
 
     def _start(self) -> None:
         """Start jobs while there are places."""
@@ -236,10 +233,8 @@ class Loop:
         self._selector.register(fd, mask)
 
     def _forget(self, fd: int) -> None:
-        try:
+        with suppress(KeyError, ValueError, OSError):  # libcurl may have closed it already.
             self._selector.unregister(fd)
-        except (KeyError, ValueError, OSError):
-            pass  # libcurl has closed it already.
 
 
 def _curl_mask(mask: int) -> int:

@@ -15,7 +15,7 @@ _owner: int | None = None
 
 def current_pump(flushed: Callable[[Journal, Flushed], None]) -> Pump:
     """The pump of this process; the threads of a parent's did not survive the fork."""
-    global _pump, _owner  # noqa: PLW0603 - one per process is the point
+    global _pump, _owner
     with _lock:
         if _pump is None or _owner != os.getpid():
             _pump, _owner = Pump(flushed), os.getpid()
@@ -24,7 +24,7 @@ def current_pump(flushed: Callable[[Journal, Flushed], None]) -> Pump:
 
 def stop_pump() -> None:
     """Stop it: transfers end by the total timeout, then what is left is handed back."""
-    global _pump  # noqa: PLW0603
+    global _pump
     with _lock:
         pump, _pump = _pump, None
     if pump is not None and _owner == os.getpid():

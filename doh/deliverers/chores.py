@@ -1,0 +1,68 @@
+"""The chores that beat gives to Celery's workers, done in this process: for projects without."""
+
+from datetime import timedelta
+
+from doh import conf
+from doh.deliverers import inline
+from doh.deliverers.eventlet import send_with_eventlet
+from doh.deliverers.project import keep_built_in
+from doh.deliverers.resolve import dump_for, element, uses_eventlet
+from doh.deliverers.results import run_result_hooks
+from doh.deliverers.sending import Sender, send_with_requests, sender_for
+from doh.dispatch import Work, prepare
+from doh.fanout import fan_out
+from doh.journal import Journal, Ring, get_journal
+
+#: Rows that one step takes; a run repeats its steps until nothing is due.
+STEP = 200
+
+
+def work_once() -> int:
+    """Do whatever is due: fan-outs, batches, retries, result hooks; returns how many steps."""
+    journal = get_journal()
+    steps = 0
+    while _collect(journal) or _retry(journal) or run_result_hooks(journal):
+        steps += 1
+    return steps
+
+
+def prune() -> int:
+    """Delete what was settled ``HOOK_KEEP_DAYS`` ago, and the hooks of deleted objects."""
+    journal = get_journal()
+    before = journal.now() - timedelta(days=conf.keep_days())
+    number = 0
+    while found := journal.prune(before, STEP):
+        number += found
+    while found := journal.prune_orphans(STEP):
+        number += found
+    return number
+
+
+def _collect(journal: Journal) -> bool:
+    claims = journal.claim_events(STEP, conf.lease())
+    for rings in fan_out(journal, keep_built_in(journal, claims)):
+        _send(journal, rings)
+    return bool(claims)
+
+
+def _retry(journal: Journal) -> bool:
+    rings = journal.overdue_batches(STEP, conf.queue_lease())
+    rings += journal.gather_retries(STEP, conf.batch_size(), conf.queue_lease())
+    _send(journal, rings)
+    return bool(rings)
+
+
+def _send(journal: Journal, rings: list[Ring]) -> None:
+    for ring in rings:
+        claim = journal.claim_batch(ring, conf.lease())
+        work = None if claim is None else prepare(journal, claim, dump_for)
+        if work is not None:
+            inline.send_work(journal, work, _sender(work))
+
+
+def _sender(work: Work) -> Sender:
+    """Here, never through the broker, whatever the settings say."""
+    if any(uses_eventlet(path) for path in work.deliverers):
+        return send_with_eventlet
+    chosen = element()
+    return send_with_requests if chosen.kind else sender_for(chosen)

@@ -1,0 +1,54 @@
+"""``manage.py doh_work``: sweep, retry and prune without Celery."""
+
+import time
+from argparse import ArgumentParser
+from threading import Event
+from typing import Any
+
+from django.core.management.base import BaseCommand
+from django.db import close_old_connections
+
+from doh.deliverers.chores import prune, work_once
+
+
+class Command(BaseCommand):
+    """Deliver what is due."""
+
+    help = (
+        "Deliver whatever is due (retries, and what a process left behind when it died), run"
+        " result hooks, and prune the ledger. For projects without Celery: run it as a service,"
+        " or with --once from cron."
+    )
+
+    def add_arguments(self, parser: ArgumentParser) -> None:
+        """Declare the options."""
+        parser.add_argument("--once", action="store_true", help="Do what is due now, and end.")
+        parser.add_argument(
+            "--every", type=float, default=2.0, metavar="SECONDS", help="Look so often (2)."
+        )
+        parser.add_argument(
+            "--prune-every",
+            type=float,
+            default=3600.0,
+            metavar="SECONDS",
+            help="Prune so often (3600).",
+        )
+
+    def handle(self, *_: Any, **options: Any) -> None:
+        """Work until interrupted, or once."""
+        if options["once"]:
+            work_once()
+            self.stdout.write(f"Everything due is done; {prune()} rows pruned.")
+            return
+        pause = Event()
+        pruned_at = float("-inf")
+        self.stdout.write("Working; Ctrl-C ends it.")
+        try:
+            while not pause.wait(options["every"]):
+                close_old_connections()
+                work_once()
+                if time.monotonic() - pruned_at >= options["prune_every"]:
+                    prune()
+                    pruned_at = time.monotonic()
+        except KeyboardInterrupt:
+            self.stdout.write("Stopped.")
