@@ -6,7 +6,7 @@ BIN := $(VENV)/bin
 READY := $(VENV)/ready
 SERVICES := $(BIN)/python deploy/demo/services.py .demo/services --
 
-.PHONY: help setup demo demo-serve test lint types imports wheel clean
+.PHONY: help setup demo demo-serve test test-mariadb lint types imports wheel wheel-check clean
 
 help:  ## Say what can be made
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
@@ -38,6 +38,9 @@ types: $(READY)  ## Check types
 
 imports: $(READY)  ## Check that rooms import only rooms below them
 	$(BIN)/lint-imports
+
+wheel-check: $(READY)  ## Use the built wheel in a project of somebody else
+	$(SERVICES) $(BIN)/python tests/wheel/check.py
 
 wheel: $(READY)  ## Build the wheel into dist
 	$(BIN)/python -m build --wheel --outdir dist .

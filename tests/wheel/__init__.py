@@ -1,0 +1,1 @@
+"""The wheel, installed into an empty environment, in a project of somebody else."""
