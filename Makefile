@@ -6,7 +6,7 @@ BIN := $(VENV)/bin
 READY := $(VENV)/ready
 SERVICES := $(BIN)/python deploy/demo/services.py .demo/services --
 
-.PHONY: help setup demo demo-serve test test-mariadb lint types imports wheel wheel-check clean
+.PHONY: help setup demo demo-serve test test-mariadb test-rabbitmq lint types imports wheel wheel-check clean
 
 help:  ## Say what can be made
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
@@ -28,6 +28,12 @@ test: $(READY)  ## Run the whole suite on real servers
 	$(SERVICES) $(BIN)/python -X dev -m coverage run -m pytest $(ARGS)
 	$(BIN)/coverage combine --quiet
 	$(BIN)/coverage report --fail-under=90
+
+test-mariadb: $(READY)  ## Run the journal's contract on MariaDB (Debian's mariadb-server)
+	$(BIN)/python tests/mariadb.py .demo/services -- $(BIN)/python -X dev -m pytest tests/journal
+
+test-rabbitmq: $(READY)  ## Run the main job over RabbitMQ (Debian's rabbitmq-server)
+	$(SERVICES) $(BIN)/python tests/rabbitmq.py .demo/services -- $(BIN)/python -X dev -m pytest tests/tasks/test_main_job.py
 
 lint: $(READY)  ## Check format and style
 	$(BIN)/ruff format --check .

@@ -9,6 +9,8 @@ Copy it beside your Celery app and load it: ``app.config_from_object("celeryconf
 
 import os
 
+from kombu import Queue
+
 from doh_tasks.queues import TASK_MODULES, TASK_ROUTES, beat_schedule, task_queues
 
 _redis = os.environ.get("REDIS_URL", "redis://localhost:6379/0")
@@ -18,12 +20,11 @@ broker_url = os.environ.get("CELERY_BROKER_URL", _redis)
 result_backend = os.environ.get("CELERY_RESULT_BACKEND", _redis)
 
 imports = TASK_MODULES
-task_queues = task_queues(broker_url)
+# "celery" is for tasks of your own that name no queue: they stay off the hooks' queues.
+task_queues = (*task_queues(broker_url), Queue("celery"))
 task_routes = TASK_ROUTES
 # Exactly one place declares the queues; a misspelt name must fail, not make a queue.
 task_create_missing_queues = False
-# Tasks of your own that name no queue stay off the hooks' queues.
-task_default_queue = os.environ.get("CELERY_DEFAULT_QUEUE", "doh.maintenance")
 beat_schedule = beat_schedule()
 
 # Messages hold ids only, and none of them needs a result but a chord's count.

@@ -1,5 +1,152 @@
-"""System checks."""
+"""System checks: what would keep hooks from firing, said before it does."""
+
+from collections.abc import Callable, Iterator, Sequence
+from difflib import get_close_matches
+from typing import Any
+
+from django.apps import apps
+from django.core import checks
+from django.core.checks import CheckMessage, Error, Warning  # noqa: A004 - Django's own names
+
+from doh import conf
+from doh.deliverers import resolve
+from doh.exceptions import HookConfigurationError
+
+TAG = "doh"
+_READERS: tuple[Callable[[], object], ...] = (
+    conf.allowed_models,
+    conf.collection_deliverer,
+    conf.element_deliverer,
+    conf.retry_schedule,
+    conf.connect_timeout,
+    conf.total_timeout,
+    conf.lease,
+    conf.queue_lease,
+    conf.batch_size,
+    conf.slice_size,
+    conf.max_in_flight,
+    conf.eventlet_concurrency,
+    conf.doorbell_period,
+    conf.ring_timeout,
+    conf.keep_days,
+    conf.encryption_keys,
+)
 
 
 def register() -> None:
     """Register the checks."""
+    checks.register(check_settings, TAG)
+    checks.register(check_models, TAG)
+    checks.register(check_deliverers, TAG)
+    checks.register(check_celery, TAG)
+    checks.register(check_encryption, TAG, deploy=True)
+
+
+def check_settings(**_: Any) -> list[CheckMessage]:
+    """Every setting can be read."""
+    return [
+        Error(str(error), hint="See the table of settings in the README.", id="doh.E001")
+        for error in _errors(_READERS)
+    ]
+
+
+def check_models(**_: Any) -> list[CheckMessage]:
+    """Every allowed model exists."""
+    found: list[CheckMessage] = []
+    if list(_errors([conf.allowed_models])):
+        return found
+    known = {model._meta.label for model in apps.get_models()}
+    for label in conf.allowed_models():
+        try:
+            apps.get_model(label)
+        except (LookupError, ValueError):
+            near = get_close_matches(label, known, n=1)
+            hint = f"Did you mean {near[0]!r}?" if near else "Write it as 'app_label.Model'."
+            message = f"HOOK_ALLOWED_MODELS names {label!r}, which is no installed model."
+            found.append(Error(message, hint=hint, id="doh.E002"))
+    return found
+
+
+def check_deliverers(**_: Any) -> list[CheckMessage]:
+    """Both deliverers can be imported and called."""
+    return [
+        Error(str(error), hint="Name a callable by its dotted path.", id="doh.E003")
+        for error in _errors([resolve.collection, resolve.element])
+    ]
+
+
+def check_celery(**_: Any) -> list[CheckMessage]:
+    """Where Celery delivers, its settings can do that."""
+    try:
+        queued = resolve.collection().queued or resolve.element().queued
+    except HookConfigurationError:
+        return []
+    if not queued:
+        return []
+    from doh.deliverers.celery import survey
+
+    found = survey()
+    messages: list[CheckMessage] = []
+    if not found.broker:
+        messages.append(
+            Error(
+                "The deliverers are queued, but Celery has no broker.",
+                hint="Set broker_url, and import your Celery app in the project's __init__.py.",
+                id="doh.E004",
+            )
+        )
+    if found.visibility_timeout is not None and found.visibility_timeout < conf.lease():
+        messages.append(
+            Error(
+                f"The broker hands a message out again after {found.visibility_timeout:g} s, which"
+                f" is sooner than a lease ends ({conf.lease():g} s).",
+                hint="Raise visibility_timeout in broker_transport_options above HOOK_LEASE.",
+                id="doh.E005",
+            )
+        )
+    if not found.redis:
+        messages.append(
+            Warning(
+                "There is no Redis for the doorbell: every commit publishes a message.",
+                hint="Set HOOK_REDIS_URL.",
+                id="doh.W001",
+            )
+        )
+    if not found.results:
+        messages.append(
+            Warning(
+                "Celery has no result_backend: batches are sent without chords.",
+                hint="Set result_backend to a Redis URL.",
+                id="doh.W002",
+            )
+        )
+    if not found.sweep:
+        messages.append(
+            Warning(
+                "Beat has no entry for the sweep: an event whose message is lost waits for ever.",
+                hint="Set beat_schedule = doh_tasks.queues.beat_schedule(), and run beat.",
+                id="doh.W003",
+            )
+        )
+    return messages
+
+
+def check_encryption(**_: Any) -> list[CheckMessage]:
+    """Secrets have keys of their own."""
+    if conf.encryption_keys():
+        return []
+    return [
+        Warning(
+            "Secrets of hooks are encrypted with a key derived from SECRET_KEY.",
+            hint="Set HOOK_ENCRYPTION_KEYS to a list of Fernet keys.",
+            id="doh.W004",
+        )
+    ]
+
+
+def _errors(readers: Sequence[Callable[[], object]]) -> Iterator[HookConfigurationError]:
+    for read in readers:
+        try:
+            read()
+        except HookConfigurationError as error:
+            yield error

@@ -4,6 +4,7 @@ import logging
 from dataclasses import dataclass
 from typing import Any
 
+from django.apps import apps
 from django.db import connections, models, transaction
 from django.utils import timezone
 
@@ -35,12 +36,14 @@ def send_event(
     subject = outbox.subject_of(instance, action, alias)
     captured = outbox.capturing.get()
     if captured is not None:
-        captured.append(_capture(instance, subject, payload))
+        event = _capture(instance, subject, payload)
+        if event.hooks:
+            captured.append(event)
         return None
     if not outbox.is_heard(subject):
         return None
     deliverer = _configured()
-    content = compose(instance, payload, resolve.dump_of(deliverer), ledger_alias())
+    content = compose(instance, payload, resolve.dump_of(deliverer), alias)
     if alias == ledger_alias():
         return _record(subject, content, deliverer)
     # Another database commits on its own: the event can only be written once that is done.
@@ -137,10 +140,11 @@ def _hand_out(
 
 
 def _capture(instance: models.Model, subject: outbox.Subject, payload: Any) -> outbox.Captured:
-    content = compose(instance, payload, resolve.dump_of(_configured()), ledger_alias())
+    content = compose(instance, payload, resolve.dump_of(_configured()), subject.using)
+    meta = apps.get_model(subject.label)._meta
     return outbox.Captured(
-        app_label=instance._meta.app_label,
-        object_name=subject.label.split(".")[1],
+        app_label=meta.app_label,
+        object_name=meta.object_name or "",
         instance_pk=instance.pk,
         action=subject.action,
         payload=content.payload,

@@ -123,6 +123,8 @@ class Event(models.Model):
     due_at = models.DateTimeField(null=True)
     epoch = models.PositiveIntegerField(default=0)
     tries = models.PositiveIntegerField(default=0)
+    #: The newest hook there was: one that came later is not told of the past.
+    hooks_until = models.BigIntegerField(default=0)
     fanned_to = models.BigIntegerField(default=0)
     fanned_at = models.DateTimeField(null=True)
     pending = models.BigIntegerField(default=0)

@@ -5,3 +5,4 @@ from typing import Final
 COLLECT: Final = "doh_tasks.collection.collect"
 DELIVER_BATCH: Final = "doh_tasks.element.deliver_batch"
 POST_ONCE: Final = "doh_tasks.element.post_once"
+SWEEP: Final = "doh_tasks.maintenance.sweep"

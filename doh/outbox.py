@@ -4,11 +4,14 @@ from contextvars import ContextVar
 from dataclasses import dataclass, field
 from typing import Any
 
+import ujson
 from django.db import models
+from django.db.models import Subquery
+from django.db.models.functions import Coalesce
 
 from doh.journal import ledger_alias
 from doh.journal.clock import DatabaseNow
-from doh.models import DELETED, Event, Hook, content_type_of
+from doh.models import DELETED, DETAIL_LENGTH, Event, Hook, content_type_of
 from doh.payloads import Content
 from doh.querysets import HookQuerySet
 
@@ -42,6 +45,10 @@ class Captured:
     action: str
     payload: str | None
     hooks: list[Hook] = field(default_factory=list)
+
+    def loaded(self) -> Any:
+        """The payload as JSON values; None where it is rendered per hook."""
+        return None if self.payload is None else ujson.loads(self.payload)
 
 
 #: Where events go instead of the ledger while a test captures them.
@@ -92,6 +99,7 @@ def write(subject: Subject, content: Content, handling: Handling) -> Event:
         result_hook=handling.result_hook,
         payload=content.payload,
         snapshot=content.snapshot,
-        error=content.error[:500],
+        error=content.error[:DETAIL_LENGTH],
+        hooks_until=Coalesce(Subquery(Hook.objects.order_by("-pk").values("pk")[:1]), 0),
         due_at=DatabaseNow(),
     )

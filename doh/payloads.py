@@ -92,12 +92,12 @@ def _compose(instance: models.Model, payload: Any, dump: Dump) -> Content:
 
 
 def _text(dump: Dump, payload: Any) -> str:
-    text = dump(payload)
+    text: Any = dump(payload)
     if isinstance(text, bytes):
-        text = text.decode()
-    if not isinstance(text, str):
-        raise PayloadError(f"dump_payload must return a str, not {type(text).__name__}")
-    return text
+        return text.decode()
+    if isinstance(text, str):
+        return text
+    raise PayloadError(f"dump_payload must return a str, not {type(text).__name__}")
 
 
 def _call_static(method: Callable[..., Any]) -> Any:
@@ -136,7 +136,8 @@ def restore_snapshot(label: str, snapshot: str, using: str) -> models.Model:
             keep = value is None or isinstance(field, models.JSONField)
             names.append(field.attname)
             row.append(value if keep else field.to_python(value))
-    return model.from_db(using, names, row)
+    instance: models.Model = model.from_db(using, names, row)
+    return instance
 
 
 def render(instance: models.Model, hook: models.Model, dump: Dump) -> str:

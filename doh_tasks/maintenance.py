@@ -5,8 +5,9 @@ from celery import shared_task
 from doh import conf
 from doh.deliverers import chores
 from doh.journal import get_journal
+from doh.names import SWEEP
 from doh_tasks.collection import collect, send
-from doh_tasks.queues import PRUNE, SWEEP
+from doh_tasks.queues import PRUNE
 from doh_tasks.results import finish
 
 #: Batches rung for in one transaction; transactions in one sweep at most.

@@ -8,10 +8,9 @@ from typing import Any, Final
 
 from kombu import Exchange, Queue
 
-from doh.names import COLLECT, DELIVER_BATCH, POST_ONCE
+from doh.names import COLLECT, DELIVER_BATCH, POST_ONCE, SWEEP
 
 FINISH: Final = "doh_tasks.results.finish"
-SWEEP: Final = "doh_tasks.maintenance.sweep"
 PRUNE: Final = "doh_tasks.maintenance.prune"
 RETRY: Final = "doh_tasks.retries.retry"
 REPORT: Final = "doh_tasks.dead_letter.report"

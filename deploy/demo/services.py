@@ -13,7 +13,7 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
@@ -57,7 +57,7 @@ def postgres(folder: Path) -> Iterator[str]:
         )  # fmt: skip
     try:
         ready = [binaries / "pg_isready", "-q", "-h", "127.0.0.1", "-p", str(port)]
-        _wait_for("PostgreSQL", server, lambda: subprocess.run(ready).returncode == 0)
+        wait_for("PostgreSQL", server, lambda: subprocess.run(ready, check=False).returncode == 0)
         yield f"postgres://postgres@127.0.0.1:{port}/postgres"
     finally:
         _stop(server, signal.SIGINT)
@@ -76,7 +76,7 @@ def valkey(folder: Path, port: int | None = None) -> Iterator[str]:
             stdout=log, stderr=log, start_new_session=True,
         )  # fmt: skip
     try:
-        _wait_for("Valkey", server, lambda: _answers(port))
+        wait_for("Valkey", server, lambda: _answers(port))
         yield f"redis://127.0.0.1:{port}/0"
     finally:
         _stop(server, signal.SIGTERM)
@@ -122,13 +122,19 @@ def _answers(port: int) -> bool:
         return False
 
 
-def _wait_for(name: str, server: "subprocess.Popen[bytes]", ready: "object") -> None:
-    deadline = time.monotonic() + START_TIMEOUT
-    while not ready():  # type: ignore[operator]
+def wait_for(
+    name: str,
+    server: "subprocess.Popen[bytes]",
+    ready: Callable[[], bool],
+    timeout: float = START_TIMEOUT,
+) -> None:
+    """Wait until a server answers; ends the program with the reason if it does not."""
+    deadline = time.monotonic() + timeout
+    while not ready():
         if server.poll() is not None:
             raise SystemExit(f"{name} ended with status {server.returncode} as it started.")
         if time.monotonic() > deadline:
-            raise SystemExit(f"{name} did not start within {START_TIMEOUT:g} s.")
+            raise SystemExit(f"{name} did not start within {timeout:g} s.")
         time.sleep(0.05)
 
 
@@ -147,9 +153,8 @@ def main() -> int:
     folder, dashes, *command = sys.argv[1:]
     if dashes != "--" or not command:
         raise SystemExit(__doc__)
-    with tempfile.TemporaryDirectory(dir=_made(Path(folder))) as own:
-        with services(Path(own)) as found:
-            return subprocess.run(command, env=os.environ | found, check=False).returncode
+    with tempfile.TemporaryDirectory(dir=_made(Path(folder))) as own, services(Path(own)) as found:
+        return subprocess.run(command, env=os.environ | found, check=False).returncode
 
 
 def _made(folder: Path) -> Path:

@@ -6,9 +6,11 @@ at the ledger.
 
 import json
 import logging
+import os
 import threading
 import time
 from collections.abc import Iterable
+from dataclasses import dataclass
 from typing import Any, Final
 from uuid import uuid4
 
@@ -21,7 +23,7 @@ from doh import conf
 from doh.exceptions import HookConfigurationError
 from doh.fields import decrypt, encrypt
 from doh.journal import Ring
-from doh.names import COLLECT, DELIVER_BATCH, POST_ONCE
+from doh.names import COLLECT, DELIVER_BATCH, POST_ONCE, SWEEP
 
 logger = logging.getLogger(__name__)
 
@@ -41,6 +43,38 @@ def redis_url(app: Celery) -> str | None:
         if isinstance(url, str) and url.startswith(_REDIS_SCHEMES):
             return url.split(";")[0]
     return None
+
+
+@dataclass(frozen=True, slots=True)
+class Survey:
+    """What the current Celery app's settings offer the deliverers.
+
+    ``visibility_timeout`` is in seconds, None where the broker has none; ``sweep`` is true where
+    the schedule can't be known.
+    """
+
+    broker: bool
+    redis: bool
+    results: bool
+    sweep: bool
+    visibility_timeout: float | None
+
+
+def survey() -> Survey:
+    """Look at the current Celery app."""
+    conf_of = current_app.conf
+    options = conf_of.broker_transport_options or {}
+    timeout = options.get("visibility_timeout")
+    entries = conf_of.beat_schedule or {}
+    scheduler = conf_of.beat_scheduler
+    return Survey(
+        broker=bool(conf_of.broker_url or conf_of.broker_write_url),
+        redis=redis_url(current_app) is not None,
+        results=bool(conf_of.result_backend),
+        sweep=scheduler != "celery.beat:PersistentScheduler"
+        or any(entry.get("task") == SWEEP for entry in entries.values()),
+        visibility_timeout=None if timeout is None else float(timeout),
+    )
 
 
 class Doorbell:
@@ -126,9 +160,12 @@ class Doorbell:
     def _prepare(self) -> None:
         """Make the connections for the app that is current, and anew when that changes."""
         app: Celery = current_app._get_current_object()  # type: ignore[attr-defined]
-        wanted = (app, app.conf.broker_url, redis_url(app))
+        wanted = (os.getpid(), app, app.conf.broker_url, redis_url(app))
         if self._made_for == wanted:
             return
+        if self._made_for and self._made_for[0] != os.getpid():
+            # A fork: these are the parent's sockets, and saying good-bye over them would be too.
+            self._producer = self._redis = None
         self._close()
         if not app.conf.broker_url and not app.conf.broker_write_url:
             raise HookConfigurationError("Celery has no broker_url: there is nobody to ring.")
@@ -196,9 +233,3 @@ def _producer(app: Celery) -> Any:
 
 
 doorbell = Doorbell()
-
-
-def forget_after_fork() -> None:
-    """A child must not speak over its parent's sockets."""
-    global doorbell  # noqa: PLW0603 - one per process
-    doorbell = Doorbell()

@@ -25,6 +25,7 @@ _CLAIMED = (
     "using",
     "deliverer",
     "payload",
+    "hooks_until",
     "fanned_to",
     "tries",
 )
@@ -65,7 +66,7 @@ class EventLedger(Ledger):
                 Hook.objects.using(self.alias)
                 .listening(claim.content_type_id, claim.object_id, claim.action)
                 .enabled(now)
-                .filter(pk__gt=claim.fanned_to)
+                .filter(pk__gt=claim.fanned_to, pk__lte=claim.hooks_until)
                 .order_by("pk")
                 .values_list("pk", flat=True)[: limit - len(found)]
             )
@@ -104,6 +105,17 @@ class EventLedger(Ledger):
             whole = mine.keys() - {claim.id for claim in rest}
             self._close_fan_out(whole, counts, now)
         return rings, rest
+
+    @again
+    def write_trial(self, event: Event, hook_id: int, queue_lease: float) -> Ring:
+        """Write an event for one hook alone, fanned out already; returns its batch's doorbell."""
+        with transaction.atomic(using=self.alias):
+            now = self.now()
+            event.fanned_at, event.pending = now, 1
+            event.save(using=self.alias, force_insert=True)
+            until = now + timedelta(seconds=queue_lease)
+            (ring,) = self._write_batches([Pair(event.pk, hook_id)], 1, until)
+        return ring
 
     @again
     def release_event(self, claim: EventClaim) -> None:

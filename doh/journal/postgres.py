@@ -18,18 +18,20 @@ from doh.types import Pair
 _MATCH = """
     SELECT e.id, h.id
     FROM unnest(%(ids)s::bigint[], %(types)s::int[], %(keys)s::text[], %(actions)s::text[],
-                %(after)s::bigint[]) WITH ORDINALITY
-         AS e(id, content_type_id, object_id, action, after, place)
+                %(after)s::bigint[], %(until)s::bigint[]) WITH ORDINALITY
+         AS e(id, content_type_id, object_id, action, after, until, place)
     CROSS JOIN LATERAL (
         (SELECT id FROM {hook}
          WHERE content_type_id = e.content_type_id AND object_id = e.object_id
-           AND id > e.after AND action IN (e.action, %(any)s) AND disabled_at IS NULL
+           AND id > e.after AND id <= e.until
+           AND action IN (e.action, %(any)s) AND disabled_at IS NULL
            AND (expires_at IS NULL OR expires_at > clock_timestamp())
          ORDER BY id LIMIT %(limit)s)
         UNION ALL
         (SELECT id FROM {hook}
          WHERE content_type_id = e.content_type_id AND object_id IS NULL
-           AND id > e.after AND action IN (e.action, %(any)s) AND disabled_at IS NULL
+           AND id > e.after AND id <= e.until
+           AND action IN (e.action, %(any)s) AND disabled_at IS NULL
            AND (expires_at IS NULL OR expires_at > clock_timestamp())
          ORDER BY id LIMIT %(limit)s)
         ORDER BY id LIMIT %(limit)s
@@ -66,6 +68,7 @@ class PostgresJournal(Journal):
             "keys": [claim.object_id for claim in claims],
             "actions": [claim.action for claim in claims],
             "after": [claim.fanned_to for claim in claims],
+            "until": [claim.hooks_until for claim in claims],
             "any": ANY_ACTION,
             "limit": limit,
         }

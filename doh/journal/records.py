@@ -26,6 +26,7 @@ class EventClaim:
     using: str
     deliverer: str
     payload: str | None
+    hooks_until: int
     fanned_to: int
     tries: int
 

@@ -176,28 +176,9 @@ class _Adapter(HTTPAdapter):
 def _pools(options: TransportOptions) -> dict[str, type[HTTPConnectionPool]]:
     """The pool classes whose connections dial through the guard."""
 
-    def open_guarded(connection: HTTPConnection) -> socket.socket:
-        try:
-            found = resolve(connection.host, connection.port or 80, options.policy)
-        except socket.gaierror as error:
-            raise NameResolutionError(connection.host, connection, error) from error
-        timeout = options.connect_timeout
-        for last, address in enumerate(found, start=1):
-            try:
-                sock = options.dial(address, timeout)
-            except TimeoutError as error:
-                raise ConnectTimeoutError(connection, "connect timed out") from error
-            except OSError:
-                if last == len(found):
-                    raise
-            else:
-                watched(sock)
-                return sock
-        raise OSError("the host name has no address")
-
     class Plain(HTTPConnection):
         def _new_conn(self) -> socket.socket:
-            return open_guarded(self)
+            return _open_guarded(self, options)
 
         def request(self, *args: Any, **kwargs: Any) -> None:
             if self.sock is not None:
@@ -206,7 +187,7 @@ def _pools(options: TransportOptions) -> dict[str, type[HTTPConnectionPool]]:
 
     class Secure(HTTPSConnection):
         def _new_conn(self) -> socket.socket:
-            return open_guarded(self)
+            return _open_guarded(self, options)
 
         def request(self, *args: Any, **kwargs: Any) -> None:
             if self.sock is not None:
@@ -220,3 +201,23 @@ def _pools(options: TransportOptions) -> dict[str, type[HTTPConnectionPool]]:
         ConnectionCls = Secure
 
     return {"http": PlainPool, "https": SecurePool}
+
+
+def _open_guarded(connection: HTTPConnection, options: TransportOptions) -> socket.socket:
+    """Resolve once, have every answer judged, and dial one address after the other."""
+    try:
+        found = resolve(connection.host, connection.port or 80, options.policy)
+    except socket.gaierror as error:
+        raise NameResolutionError(connection.host, connection, error) from error
+    failure: OSError = OSError("the host name has no address")
+    for address in found:
+        try:
+            sock = options.dial(address, options.connect_timeout)
+        except OSError as error:
+            failure = error
+        else:
+            watched(sock)
+            return sock
+    if isinstance(failure, TimeoutError):
+        raise ConnectTimeoutError(connection, "connect timed out") from failure
+    raise failure

@@ -1,0 +1,244 @@
+"""The admin: hooks to work with, and the ledger to read."""
+
+import json
+from typing import TYPE_CHECKING, Any
+
+from django.contrib import admin, messages
+from django.db.models import Q, QuerySet
+from django.http import HttpRequest, HttpResponse
+from django.utils import timezone
+from django.utils.html import format_html
+from django.utils.translation import gettext_lazy as _
+from django.utils.translation import ngettext
+
+from doh.explain import where
+from doh.journal import get_journal
+from doh.models import Attempt, Delivery, Event, Hook
+from doh.querysets import DeliveryQuerySet, HookQuerySet
+from doh.trial import send_trial
+
+
+if TYPE_CHECKING:
+    _HookAdmin = admin.ModelAdmin[Hook]
+    _LedgerAdmin = admin.ModelAdmin[Any]
+    _AttemptInline = admin.TabularInline[Attempt, Delivery]
+else:
+    _HookAdmin = _LedgerAdmin = admin.ModelAdmin
+    _AttemptInline = admin.TabularInline
+
+
+class StateFilter(admin.SimpleListFilter):
+    """Hooks by whether they are sent to."""
+
+    title = _("state")
+    parameter_name = "state"
+
+    def lookups(self, *_args: Any) -> list[tuple[str, Any]]:
+        """The states."""
+        return [("enabled", _("enabled")), ("disabled", _("disabled")), ("expired", _("expired"))]
+
+    def queryset(self, request: HttpRequest, queryset: QuerySet[Any]) -> QuerySet[Any]:  # noqa: ARG002
+        """The hooks of a state."""
+        expired = Q(expires_at__lte=timezone.now())
+        match self.value():
+            case "enabled":
+                return queryset.filter(disabled_at=None).exclude(expired)
+            case "disabled":
+                return queryset.exclude(disabled_at=None)
+            case "expired":
+                return queryset.filter(expired)
+        return queryset
+
+
+@admin.register(Hook)
+class HookAdmin(_HookAdmin):
+    """Register hooks, enable and disable them, try them out."""
+
+    list_display = ("id", "listens_to", "action", "goes_to", "user", "state", "created_at")
+    list_filter = (StateFilter, "action", "content_type")
+    list_select_related = ("user", "content_type")
+    search_fields = ("target", "object_id", "=id")
+    fields = (
+        "user",
+        "content_type",
+        "object_id",
+        "action",
+        "target",
+        "expires_at",
+        "signing_secret",
+        "created_at",
+        "disabled_at",
+        "disabled_reason",
+    )
+    readonly_fields = ("signing_secret", "created_at", "disabled_at", "disabled_reason")
+    raw_id_fields = ("user",)
+    actions = ("enable", "disable", "send_test_event")
+    show_full_result_count = False
+
+    @admin.display(description=_("object"))
+    def listens_to(self, hook: Hook) -> str:
+        """The model and the key."""
+        return f"{hook.content_type.model} {hook.object_id if hook.object_id is not None else '*'}"
+
+    @admin.display(description=_("target"), ordering="target")
+    def goes_to(self, hook: Hook) -> str:
+        """The target without user, password and query."""
+        return where(hook.target)
+
+    @admin.display(description=_("state"))
+    def state(self, hook: Hook) -> str:
+        """Whether it is sent to, and why not."""
+        if hook.disabled_at is not None:
+            return f"disabled: {hook.disabled_reason}" if hook.disabled_reason else "disabled"
+        return "enabled" if hook.is_enabled else "expired"
+
+    @admin.display(description=_("signing secret"))
+    def signing_secret(self, hook: Hook) -> str:
+        """Never the secret itself."""
+        return "whsec_••••••••" if hook.pk else str(_("shown once, when the hook is saved"))
+
+    def response_add(
+        self, request: HttpRequest, obj: Hook, post_url_continue: str | None = None
+    ) -> HttpResponse:
+        """Show the secret this once."""
+        text = _("The signing secret of this hook is shown only now: {}")
+        shown = format_html("<code>{}</code>", obj.secret)
+        messages.warning(request, format_html(str(text), shown))
+        return super().response_add(request, obj, post_url_continue)
+
+    @admin.action(description=_("Enable selected hooks"), permissions=["change"])
+    def enable(self, request: HttpRequest, queryset: HookQuerySet) -> None:
+        """Send to them again, from the next event on."""
+        _say(request, queryset.enable(), "%d hook is enabled.", "%d hooks are enabled.")
+
+    @admin.action(description=_("Disable selected hooks"), permissions=["change"])
+    def disable(self, request: HttpRequest, queryset: HookQuerySet) -> None:
+        """Send nothing to them; what is still owed is cancelled."""
+        reason = f"disabled in the admin by {request.user}"
+        number = queryset.disable(reason, timezone.now())
+        _say(request, number, "%d hook is disabled.", "%d hooks are disabled.")
+
+    @admin.action(description=_("Send a test event to selected hooks"), permissions=["change"])
+    def send_test_event(self, request: HttpRequest, queryset: HookQuerySet) -> None:
+        """Deliver a ``test`` event to each of them alone."""
+        hooks = list(queryset.enabled(timezone.now()).select_related("content_type"))
+        for hook in hooks:
+            send_trial(hook)
+        _say(request, len(hooks), "%d test event is sent.", "%d test events are sent.")
+        skipped = queryset.count() - len(hooks)
+        if skipped:
+            messages.warning(request, _("%d disabled or expired left out.") % skipped)
+
+
+class ReadOnlyAdmin(_LedgerAdmin):
+    """Rows that only the package writes."""
+
+    show_full_result_count = False
+
+    def has_add_permission(self, request: HttpRequest) -> bool:  # noqa: ARG002
+        """Nobody adds to the ledger."""
+        return False
+
+    def has_change_permission(self, request: HttpRequest, obj: Any = None) -> bool:
+        """Seen, and not changed; a list must allow it for its actions."""
+        return obj is None and super().has_change_permission(request, obj)
+
+    def has_delete_permission(self, request: HttpRequest, obj: Any = None) -> bool:  # noqa: ARG002
+        """Nobody takes from the ledger but the pruning."""
+        return False
+
+
+@admin.register(Event)
+class EventAdmin(ReadOnlyAdmin):
+    """What happened."""
+
+    list_display = ("id", "label", "object_id", "action", "occurred_at", "pending", "finished_at")
+    list_filter = ("action", "label", ("finished_at", admin.EmptyFieldListFilter))
+    search_fields = ("=object_id", "=uid", "=id")
+    ordering = ("-id",)
+    fields = (
+        "uid",
+        "label",
+        "object_id",
+        "action",
+        "occurred_at",
+        "body",
+        "error",
+        "deliverer",
+        "using",
+        "due_at",
+        "epoch",
+        "fanned_at",
+        "pending",
+        "finished_at",
+    )
+    readonly_fields = ("body",)
+
+    @admin.display(description=_("payload"))
+    def body(self, event: Event) -> str:
+        """The payload, indented."""
+        if event.payload is None:
+            return str(_("rendered for each hook"))
+        try:
+            text = json.dumps(json.loads(event.payload), indent=2, ensure_ascii=False)
+        except ValueError:
+            text = event.payload
+        return format_html("<pre>{}</pre>", text)
+
+
+class AttemptInline(_AttemptInline):
+    """The POSTs that were not accepted."""
+
+    model = Attempt
+    fields = ("number", "at", "status_code", "detail", "elapsed")
+    readonly_fields = fields
+    extra = 0
+    can_delete = False
+
+    def has_add_permission(self, *_args: Any) -> bool:
+        """Nobody adds to the ledger."""
+        return False
+
+
+@admin.register(Delivery)
+class DeliveryAdmin(ReadOnlyAdmin):
+    """What became of it, hook by hook."""
+
+    list_display = (
+        "id",
+        "event_id",
+        "hook_id",
+        "status",
+        "attempts",
+        "status_code",
+        "detail",
+        "due_at",
+        "updated_at",
+    )
+    list_filter = ("status", "status_code")
+    search_fields = ("=event__id", "=hook__id", "=event__object_id", "host")
+    ordering = ("-id",)
+    fields = (
+        "event",
+        "hook",
+        "status",
+        "attempts",
+        "status_code",
+        "detail",
+        "host",
+        "due_at",
+        "updated_at",
+    )
+    inlines = (AttemptInline,)
+    actions = ("redrive",)
+
+    @admin.action(description=_("Redrive selected dead letters"), permissions=["change"])
+    def redrive(self, request: HttpRequest, queryset: DeliveryQuerySet) -> None:
+        """Send them again, with a whole schedule of attempts."""
+        number = queryset.redrive(get_journal().now())
+        _say(request, number, "%d dead letter is sent again.", "%d dead letters are sent again.")
+
+
+def _say(request: HttpRequest, number: int, one: str, many: str) -> None:
+    level = messages.SUCCESS if number else messages.WARNING
+    messages.add_message(request, level, ngettext(one, many, number) % number)
