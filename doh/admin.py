@@ -17,7 +17,6 @@ from doh.models import Attempt, Delivery, Event, Hook
 from doh.querysets import DeliveryQuerySet, HookQuerySet
 from doh.trial import send_trial
 
-
 if TYPE_CHECKING:
     _HookAdmin = admin.ModelAdmin[Hook]
     _LedgerAdmin = admin.ModelAdmin[Any]

@@ -4,6 +4,7 @@
 set. A server whose URL is given already is used as it is.
 """
 
+import ctypes
 import importlib.util
 import os
 import shutil
@@ -18,6 +19,7 @@ from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
 START_TIMEOUT = 30.0
+_PR_SET_PDEATHSIG = 1
 
 
 @contextmanager
@@ -53,7 +55,7 @@ def postgres(folder: Path) -> Iterator[str]:
     with (folder / "server.log").open("wb") as log:
         server = subprocess.Popen(
             [*run, binaries / "postgres", "-D", folder, *flags],
-            stdout=log, stderr=log, start_new_session=True,
+            stdout=log, stderr=log, start_new_session=True, preexec_fn=die_with_parent(),
         )  # fmt: skip
     try:
         ready = [binaries / "pg_isready", "-q", "-h", "127.0.0.1", "-p", str(port)]
@@ -73,13 +75,21 @@ def valkey(folder: Path, port: int | None = None) -> Iterator[str]:
         server = subprocess.Popen(
             [binary, "--bind", "127.0.0.1", "--port", str(port), "--save", "",
              "--dir", folder],
-            stdout=log, stderr=log, start_new_session=True,
+            stdout=log, stderr=log, start_new_session=True, preexec_fn=die_with_parent(),
         )  # fmt: skip
     try:
         wait_for("Valkey", server, lambda: _answers(port))
         yield f"redis://127.0.0.1:{port}/0"
     finally:
         _stop(server, signal.SIGTERM)
+
+
+def die_with_parent() -> Callable[[], None] | None:
+    """For ``preexec_fn``: have the kernel end a child whose parent was killed (Linux)."""
+    if not sys.platform.startswith("linux"):
+        return None
+    prctl = ctypes.CDLL(None).prctl
+    return lambda: prctl(_PR_SET_PDEATHSIG, signal.SIGTERM)
 
 
 def free_port() -> int:
@@ -110,7 +120,8 @@ def _as_somebody() -> list[str]:
             "PostgreSQL does not run as root, and this machine does not allow user namespaces:"
             " run this as another user, or set DATABASE_URL."
         )
-    return command
+    # A new user namespace forgets the signal that is due when the parent dies: ask again.
+    return [*command, "setpriv", "--pdeathsig", "INT"]
 
 
 def _answers(port: int) -> bool:

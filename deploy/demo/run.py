@@ -1,0 +1,178 @@
+"""``make demo``: the main job on real servers and real Celery workers, in about a minute.
+
+Everything it makes lies in one folder below ``.demo`` of the checkout, which goes with it.
+``--serve`` leaves it running with the admin and Flower.
+"""
+
+import argparse
+import os
+import signal
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager
+from pathlib import Path
+
+import processes
+import story
+from receivers import Receivers
+from services import free_port, services
+from view import View
+
+ROOT = Path(__file__).parents[2]
+LIMIT = 50.0
+LOGIN = ("admin", "demo")
+
+
+def main() -> int:
+    """Set up, tell the story, judge it; 0 if all of it happened."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--serve", action="store_true", help="leave it running")
+    serve = parser.parse_args().serve
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
+    try:
+        with ExitStack() as stack:
+            return _run(stack, serve)
+    except KeyboardInterrupt:
+        return 0 if serve else 130
+
+
+def _run(stack: ExitStack, serve: bool) -> int:
+    view = stack.enter_context(View())
+    view.say("Starting PostgreSQL, Valkey, Celery workers and beat …")
+    folder = stack.enter_context(_folder())
+    os.environ.update(stack.enter_context(services(folder)))
+    stack.enter_context(_own_database())
+    _set_up_django()
+    children = [
+        stack.enter_context(processes.running(name, command, folder))
+        for name, command in processes.workers(folder, events=serve).items()
+    ]
+    receivers = stack.enter_context(Receivers(view.post))
+    _wait_for_workers(children)
+    view.say("Bus 55 is saved and crashes, tram 7 is deleted; six hooks are to be told.")
+    view.watch()
+    story.begin(receivers)
+    _wait(
+        lambda: not story.missing(story.result(receivers.posts)),
+        lambda: view.settled(story.settled()),
+        LIMIT,
+    )
+    found = story.result(receivers.posts)
+    view.summary(found)
+    lacking = story.missing(found)
+    if lacking:
+        view.say("\n[bold red]The demo failed.[/] " + " ".join(lacking))
+        return 1
+    view.say("Everything that was owed is settled.")
+    if serve:
+        _serve(stack, view, folder, receivers)
+    return 0
+
+
+@contextmanager
+def _folder() -> Iterator[Path]:
+    """A folder of this run's own, where temporary files go too."""
+    base = ROOT / ".demo"
+    base.mkdir(exist_ok=True)
+    with tempfile.TemporaryDirectory(dir=base, prefix="run-", ignore_cleanup_errors=True) as name:
+        os.environ["TMPDIR"] = name
+        os.environ["PYTHONDONTWRITEBYTECODE"] = "1"
+        yield Path(name)
+
+
+@contextmanager
+def _own_database() -> Iterator[None]:
+    """A database for this run alone, dropped afterwards, on the PostgreSQL that is given."""
+    import dj_database_url
+    import psycopg
+    from psycopg.sql import SQL, Identifier
+
+    url = os.environ["DATABASE_URL"]
+    if not url.startswith("postgres"):
+        yield
+        return
+    name = f"doh_demo_{os.getpid()}"
+    with psycopg.connect(url, autocommit=True) as server:
+        server.execute(SQL("CREATE DATABASE {}").format(Identifier(name)))
+        given = str(dj_database_url.parse(url)["NAME"])
+        os.environ["DATABASE_URL"] = url.removesuffix(given) + name
+        try:
+            yield
+        finally:
+            _close_connections()
+            server.execute(SQL("DROP DATABASE {} WITH (FORCE)").format(Identifier(name)))
+
+
+def _close_connections() -> None:
+    from django.db import connections
+
+    connections.close_all()
+
+
+def _set_up_django() -> None:
+    import django
+    from django.core.management import call_command
+
+    os.environ["DJANGO_SETTINGS_MODULE"] = "project.settings"
+    django.setup()
+    call_command("migrate", verbosity=0)
+    with Path(os.devnull).open("w") as nowhere:
+        call_command("check", fail_level="WARNING", stdout=nowhere)
+
+
+def _wait_for_workers(children: "list[subprocess.Popen[bytes]]") -> None:
+    """Wait until both workers answer."""
+    from project.celery import app
+
+    def ready() -> bool:
+        if any(child.poll() is not None for child in children):
+            raise SystemExit("A Celery process ended as it started.")
+        return len(app.control.ping(timeout=0.3)) == 2
+
+    if not _wait(ready, lambda: None, LIMIT):
+        raise SystemExit(f"The Celery workers did not start within {LIMIT:g} s.")
+
+
+def _wait(condition: Callable[[], bool], each: Callable[[], None], limit: float) -> bool:
+    deadline = time.monotonic() + limit
+    while not condition():
+        each()
+        if time.monotonic() > deadline:
+            return False
+        time.sleep(0.1)
+    each()
+    return True
+
+
+def _serve(stack: ExitStack, view: View, folder: Path, receivers: Receivers) -> None:
+    """Leave it running until Ctrl-C."""
+    from django.contrib.auth import get_user_model
+    from vehicles.models import Vehicle
+
+    name, password = LOGIN
+    admin = get_user_model().objects.create_superuser(name, password=password)
+    bus = Vehicle.objects.get(name="55")
+    story.register(receivers, "healthy", admin, bus, "*")
+    story.register(receivers, "flaky", admin, bus, "*")
+    web, flower = free_port(), free_port()
+    site = ["django", "runserver", "--noreload", f"127.0.0.1:{web}"]
+    monitor = processes.celery(
+        "flower", "--address=127.0.0.1", f"--port={flower}", f"--basic-auth={name}:{password}"
+    )
+    stack.enter_context(processes.running("web", site, folder))
+    stack.enter_context(processes.running("flower", monitor, folder))
+    view.say(f"""
+  admin   http://127.0.0.1:{web}/admin/vehicles/vehicle/{bus.pk}/change/
+  Flower  http://127.0.0.1:{flower}/
+  login   {name} / {password}
+
+Save bus 55 in the admin and watch it arrive here. Ctrl-C ends it.
+""")
+    signal.pause()
+
+
+if __name__ == "__main__":
+    sys.exit(main())

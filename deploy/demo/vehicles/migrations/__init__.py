@@ -1,0 +1,1 @@
+"""Vehicles, which people want to hear of."""
