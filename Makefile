@@ -6,7 +6,7 @@ BIN := $(VENV)/bin
 READY := $(VENV)/ready
 SERVICES := $(BIN)/python deploy/demo/services.py .demo/services --
 
-.PHONY: help setup demo demo-serve test test-mariadb test-rabbitmq lint types imports wheel wheel-check clean
+.PHONY: help setup demo demo-serve test test-databases test-rabbitmq lint types imports wheel wheel-check clean
 
 help:  ## Say what can be made
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
@@ -29,7 +29,8 @@ test: $(READY)  ## Run the whole suite on real servers
 	$(BIN)/coverage combine --quiet
 	$(BIN)/coverage report --fail-under=90
 
-test-mariadb: $(READY)  ## Run the journal's contract on MariaDB (Debian's mariadb-server)
+test-databases: $(READY)  ## Run the journal's contract on SQLite and MariaDB (Debian's mariadb-server)
+	$(BIN)/python -X dev -m pytest tests/journal
 	$(BIN)/python tests/mariadb.py .demo/services -- $(BIN)/python -X dev -m pytest tests/journal
 
 test-rabbitmq: $(READY)  ## Run the main job over RabbitMQ (Debian's rabbitmq-server)

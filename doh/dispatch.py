@@ -111,15 +111,13 @@ class _Bodies:
 
     def body(self, owed: Owed, event: Event) -> str:
         """The body of one pair; raises `PayloadError` with the reason if it has none."""
-        if event.error:
-            raise PayloadError(event.error)
         if event.payload is not None:
             return event.payload
         kept = self.kept(owed)
         if kept is not None:
             return kept
         if event.snapshot is None:
-            raise PayloadError("the payload was not kept")
+            raise PayloadError(event.error or "the payload was not kept")
         text = render(self._instance(event), self._hook(owed), self._dump_for(event.deliverer))
         self.rendered[_key(owed)] = text
         return text

@@ -15,7 +15,7 @@ from django.utils.translation import gettext_lazy as _
 
 from doh.exceptions import BadTargetError
 from doh.fields import EncryptedTextField
-from doh.indexes import NotNullIndex
+from doh.indexes import NotNullIndex, ValueIndex
 from doh.querysets import DeliveryQuerySet, HookQuerySet
 from doh.wire.request import MAX_TARGET, new_secret, parse_target
 
@@ -38,6 +38,22 @@ def validate_target(value: str) -> None:
         raise ValidationError(_("Not a usable target: %(why)s."), params={"why": error}) from error
 
 
+class ObjectForeignKey(GenericForeignKey):
+    """A generic key to an object of any database; content types are read where the hooks are."""
+
+    def get_content_type(
+        self,
+        obj: models.Model | None = None,
+        id: int | None = None,  # noqa: A002 - Django's name
+        using: str | None = None,
+        model: type[models.Model] | None = None,
+    ) -> ContentType:
+        """The content type of an object; a proxy's is its concrete model's."""
+        if obj is not None:
+            return content_type_of(type(obj))
+        return super().get_content_type(id=id, using=using, model=model)
+
+
 class Hook(models.Model):
     """A subscription: tell this URL whenever that happens to this object.
 
@@ -56,7 +72,7 @@ class Hook(models.Model):
         blank=True,
         help_text=_("Empty: every object of the model."),
     )
-    content_object = GenericForeignKey("content_type", "object_id")
+    content_object = ObjectForeignKey("content_type", "object_id")
     action = models.CharField(
         max_length=ACTION_LENGTH,
         default=CHANGED,
@@ -75,7 +91,11 @@ class Hook(models.Model):
 
     class Meta:
         indexes = [
-            models.Index(fields=["content_type", "object_id", "id"], name="doh_hook_listening"),
+            # The action stands before the key: a hundred thousand hooks on one action must not slow
+            # the events of another down.
+            models.Index(
+                fields=["content_type", "object_id", "action", "id"], name="doh_hook_listening"
+            ),
         ]
 
     def __str__(self) -> str:
@@ -135,6 +155,7 @@ class Event(models.Model):
             NotNullIndex(fields=["due_at"], name="doh_event_due"),
             models.Index(fields=["label", "object_id", "id"], name="doh_event_object"),
             models.Index(fields=["finished_at"], name="doh_event_finished"),
+            ValueIndex(fields=["action", "id"], value=DELETED, name="doh_event_deleted"),
         ]
 
     def __str__(self) -> str:
@@ -151,6 +172,7 @@ class Batch(models.Model):
 
     ``pairs`` is a list of ``[event id, [hook id, …]]`` and never changes; ``bodies`` holds the
     rendered dynamic payloads as ``{"event:hook": body}``, stored before the first byte is sent.
+    ``tries`` counts the claims since an outcome was last written.
     """
 
     id = models.BigAutoField(primary_key=True)
@@ -159,6 +181,7 @@ class Batch(models.Model):
     created_at = models.DateTimeField(default=timezone.now)
     due_at = models.DateTimeField()
     epoch = models.PositiveIntegerField(default=0)
+    tries = models.PositiveIntegerField(default=0)
 
     class Meta:
         indexes = [models.Index(fields=["due_at"], name="doh_batch_due")]
@@ -208,6 +231,7 @@ class Delivery(models.Model):
         indexes = [
             NotNullIndex(fields=["due_at"], name="doh_delivery_due"),
             NotNullIndex(fields=["batch_id"], name="doh_delivery_batch"),
+            ValueIndex(fields=["status", "event"], value="waiting", name="doh_delivery_waiting"),
             models.Index(fields=["hook", "id"], name="doh_delivery_hook"),
         ]
 

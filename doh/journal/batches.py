@@ -1,17 +1,21 @@
 """Batches: claim what is to be sent, keep the claim alive, give it back."""
 
+from collections import defaultdict
 from collections.abc import Iterable, Sequence
-from datetime import timedelta
+from datetime import datetime, timedelta
 
 from django.db import transaction
 from django.db.models import F
 
 from doh.journal.again import again
-from doh.journal.ledger import Ledger
-from doh.journal.packing import load_pairs
+from doh.journal.ledger import GIVE_UP_AFTER, SUSPECT_AFTER, Ledger
+from doh.journal.packing import dump_pairs, load_pairs
 from doh.journal.records import BatchClaim, Owed, Ring
 from doh.models import Batch
 from doh.types import Pair
+
+#: Seconds that a suspected batch waits at most between two claims.
+_LONGEST_PAUSE = 3600.0
 
 
 class BatchLedger(Ledger):
@@ -19,14 +23,27 @@ class BatchLedger(Ledger):
 
     @again
     def claim_batch(self, ring: Ring, lease: float) -> BatchClaim | None:
-        """Claim the batch that a doorbell names; None if it is gone or somebody else's."""
+        """Claim the batch that a doorbell names; None if it is gone or somebody else's.
+
+        A batch that was claimed over and over without an outcome is taken apart (None, too): its
+        pairs go on alone and ever more slowly, and what is still claimed in vain is given up.
+        """
         with transaction.atomic(using=self.alias):
             until = self.after(lease)
-            if not self._batch(ring).update(epoch=ring.epoch + 1, due_at=until):
+            claimed = self._batch(ring).update(
+                epoch=ring.epoch + 1, due_at=until, tries=F("tries") + 1
+            )
+            if not claimed:
                 return None
             batch = self._batches().get(pk=ring.batch_id)
             owed = self._owed(batch, ring.epoch)
-        return BatchClaim(batch.pk, batch.epoch, tuple(owed), batch.bodies)
+            if batch.tries > SUSPECT_AFTER:
+                if len(owed) > 1:
+                    self._take_apart(batch, owed)
+                    return None
+                self._slow_down(batch, lease)
+        given_up = batch.tries > GIVE_UP_AFTER
+        return BatchClaim(batch.pk, batch.epoch, tuple(owed), batch.bodies, given_up)
 
     @again
     def store_bodies(self, ring: Ring, bodies: dict[str, str]) -> bool:
@@ -44,12 +61,13 @@ class BatchLedger(Ledger):
 
         Returns the doorbells at which they may be claimed at once.
         """
-        now = self.now()
-        return [
-            Ring(ring.batch_id, ring.epoch + 1)
-            for ring in rings
-            if self._batch(ring).update(due_at=now, epoch=F("epoch") + 1)
-        ]
+        with transaction.atomic(using=self.alias):
+            now = self.now()
+            return [
+                Ring(ring.batch_id, ring.epoch + 1)
+                for ring in sorted(rings)
+                if self._batch(ring).update(due_at=now, epoch=F("epoch") + 1)
+            ]
 
     @again
     def overdue_batches(self, limit: int, queue_lease: float) -> list[Ring]:
@@ -57,12 +75,14 @@ class BatchLedger(Ledger):
         with transaction.atomic(using=self.alias):
             now = self.now()
             due = self._lock(self._batches().filter(due_at__lte=now).order_by("due_at"), skip=True)
+            rows = list(due.values_list("pk", "epoch")[:limit])
+            by_epoch = defaultdict(list)
+            for pk, epoch in rows:
+                by_epoch[epoch].append(pk)
             later = now + timedelta(seconds=queue_lease)
-            return [
-                Ring(pk, epoch + 1)
-                for pk, epoch in list(due.values_list("pk", "epoch")[:limit])
-                if self._batch(Ring(pk, epoch)).update(epoch=epoch + 1, due_at=later)
-            ]
+            for epoch, ids in by_epoch.items():
+                self._batches().filter(pk__in=ids).update(epoch=epoch + 1, due_at=later)
+        return [Ring(pk, epoch + 1) for pk, epoch in rows]
 
     @again
     def gather_retries(self, limit: int, batch_size: int, queue_lease: float) -> list[Ring]:
@@ -79,9 +99,9 @@ class BatchLedger(Ledger):
                 for start in range(0, len(rows), batch_size)
             ]
 
-    def _own_retries(self, rows: Sequence[tuple[int, int, int]], until: object) -> Ring:
+    def _own_retries(self, rows: Sequence[tuple[int, int, int]], until: datetime) -> Ring:
         pairs = [Pair(event_id, hook_id) for event_id, hook_id, _ in rows]
-        (ring,) = self._write_batches(pairs, len(pairs), until)  # type: ignore[arg-type]
+        (ring,) = self._write_batches(pairs, len(pairs), until)
         owned = self._deliveries().filter(pk__in=[pk for _, _, pk in rows])
         owned.update(batch_id=ring.batch_id, due_at=None)
         return ring
@@ -98,12 +118,27 @@ class BatchLedger(Ledger):
         if retries:
             return retries
         pairs = load_pairs(batch.pairs)
-        settled = self._settled(pairs) if claimed_before else set()
+        settled = self._delivery_ids(pairs) if claimed_before else {}
         return [Owed(*pair) for pair in pairs if pair not in settled]
 
-    def _settled(self, pairs: Sequence[Pair]) -> set[Pair]:
-        rows = self._deliveries().filter(
-            event_id__in={pair.event_id for pair in pairs},
-            hook_id__in={pair.hook_id for pair in pairs},
-        )
-        return {Pair(*row) for row in rows.values_list("event_id", "hook_id")}
+    def _take_apart(self, batch: Batch, owed: Sequence[Owed]) -> None:
+        """Pass each pair to a batch of its own: one of them may kill whoever sends it."""
+        now = self.now()
+        bodies: dict[str, str] = batch.bodies or {}
+        for one in owed:
+            part = Batch(
+                pairs=dump_pairs([one.pair]),
+                bodies={one.key: bodies[one.key]} if one.key in bodies else None,
+                due_at=now,
+                tries=batch.tries,
+            )
+            part.save(using=self.alias, force_insert=True)
+            self._deliveries().filter(
+                event_id=one.event_id, hook_id=one.hook_id, batch_id=batch.pk
+            ).update(batch_id=part.pk)
+        self._batches().filter(pk=batch.pk).delete()
+
+    def _slow_down(self, batch: Batch, lease: float) -> None:
+        """Double the time until the next claim with each, so that a broken release can be mended."""
+        pause = min(lease * 2 ** (batch.tries - SUSPECT_AFTER), max(lease, _LONGEST_PAUSE))
+        self._batches().filter(pk=batch.pk).update(due_at=self.after(pause))

@@ -1,8 +1,9 @@
 """The flush: write what became of a batch's pairs, in one transaction and one lock order."""
 
 from collections import Counter, defaultdict
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import datetime, timedelta
+from typing import Any, Final
 
 from django.db import transaction
 from django.db.models import F
@@ -11,8 +12,10 @@ from doh.journal.again import again
 from doh.journal.ledger import Ledger
 from doh.journal.records import DeadLetter, Flushed, Ring, Settled
 from doh.models import DETAIL_LENGTH, Attempt, Delivery, Hook
+from doh.types import Pair
 
-_SETTLED_FIELDS = (
+#: The columns of a delivery that an outcome sets, beside its pair.
+OUTCOME_COLUMNS: Final = (
     "status",
     "attempts",
     "due_at",
@@ -23,6 +26,7 @@ _SETTLED_FIELDS = (
     "host",
     "updated_at",
 )
+_HOST_LENGTH = 255
 
 
 class FlushLedger(Ledger):
@@ -32,70 +36,66 @@ class FlushLedger(Ledger):
     def flush(self, ring: Ring, settled: Sequence[Settled], *, done: bool) -> Flushed:
         """Write outcomes; ``done`` when nothing of the batch remains.
 
-        Locks in one order everywhere: the batch, its deliveries by pair, its events by id, hooks.
+        Writing the same ones twice changes nothing, nor does an outcome of a pair that the batch
+        does not own. Locks in one order everywhere: the batch, its deliveries by pair, its events
+        by id, hooks by id.
         """
-        ordered = sorted(settled, key=lambda one: (one.owed.event_id, one.owed.hook_id))
+        ordered = sorted(settled, key=lambda one: one.owed.pair)
         with transaction.atomic(using=self.alias):
             if not list(self._lock(self._batch(ring)).values_list("pk")):
                 return Flushed(fenced=True)
             now = self.now()
-            self._insert_deliveries([one for one in ordered if one.owed.first], now)
-            self._update_deliveries([one for one in ordered if not one.owed.first], ring, now)
-            dead = self._write_attempts(ordered, now)
-            results = self._lower_pending(ordered, now)
-            self._disable_hooks(ordered, now)
+            ids = self._insert_deliveries([one for one in ordered if one.owed.first], now)
+            ids |= self._update_deliveries([one for one in ordered if not one.owed.first], ring, now)
+            written = [one for one in ordered if one.owed.pair in ids]
+            self._write_attempts(written, ids, now)
+            results = self._lower_pending(written, now)
+            self._disable_hooks(written, now)
             if done:
                 self._batch(ring).delete()
-        return Flushed(result_events=results, dead=dead)
+            elif written:
+                self._batch(ring).update(tries=0)
+        return Flushed(result_events=results, dead=_dead_letters(written, ids))
 
-    def _insert_deliveries(self, settled: Sequence[Settled], now: datetime) -> None:
-        self._deliveries().bulk_create([_delivery(one, now) for one in settled])
+    def _insert_deliveries(self, settled: Sequence[Settled], now: datetime) -> dict[Pair, int]:
+        """Write first outcomes; returns the keys of the deliveries that were new."""
+        known = self._delivery_ids(one.owed.pair for one in settled)
+        new = [one for one in settled if one.owed.pair not in known]
+        self._deliveries().bulk_create([delivery_of(one, now) for one in new])
+        return self._delivery_ids(one.owed.pair for one in new)
 
-    def _update_deliveries(self, settled: Sequence[Settled], ring: Ring, now: datetime) -> None:
-        """Only deliveries that this batch owns: another's are not ours to settle."""
-        for one in settled:
-            row = _delivery(one, now)
-            self._deliveries().filter(
-                event_id=row.event_id, hook_id=row.hook_id, batch_id=ring.batch_id
-            ).update(**{name: getattr(row, name) for name in _SETTLED_FIELDS})
+    def _update_deliveries(
+        self, settled: Sequence[Settled], ring: Ring, now: datetime
+    ) -> dict[Pair, int]:
+        """Write later outcomes; returns the keys of the deliveries that the batch owned."""
+        owned = self._deliveries().filter(batch_id=ring.batch_id)
+        known = {
+            Pair(event_id, hook_id): pk
+            for event_id, hook_id, pk in owned.values_list("event_id", "hook_id", "pk")
+        }
+        mine = [one for one in settled if one.owed.pair in known]
+        for one in mine:
+            row = delivery_of(one, now)
+            change = {name: getattr(row, name) for name in OUTCOME_COLUMNS}
+            owned.filter(pk=known[one.owed.pair]).update(**change)
+        return {one.owed.pair: known[one.owed.pair] for one in mine}
 
-    def _write_attempts(self, settled: Sequence[Settled], now: datetime) -> tuple[DeadLetter, ...]:
-        """Log the POSTs that were not accepted; returns the dead letters among them."""
-        failed = [one for one in settled if one.status != Delivery.Status.SUCCEEDED]
-        if not failed:
-            return ()
-        ids = self._delivery_ids(failed)
+    def _write_attempts(
+        self, settled: Sequence[Settled], ids: Mapping[Pair, int], now: datetime
+    ) -> None:
+        """Log the POSTs that were not accepted."""
         Attempt.objects.using(self.alias).bulk_create(
             Attempt(
-                delivery_id=ids[one.owed.event_id, one.owed.hook_id],
+                delivery_id=ids[one.owed.pair],
                 number=one.attempts,
                 at=now,
                 status_code=one.outcome.status_code,
                 detail=one.outcome.detail[:DETAIL_LENGTH],
                 elapsed=one.outcome.elapsed,
             )
-            for one in failed
-            if one.outcome.attempted and (one.owed.event_id, one.owed.hook_id) in ids
+            for one in settled
+            if one.status != Delivery.Status.SUCCEEDED and one.outcome.attempted
         )
-        return tuple(
-            DeadLetter(
-                ids[one.owed.event_id, one.owed.hook_id],
-                one.owed.event_id,
-                one.owed.hook_id,
-                one.outcome.detail,
-            )
-            for one in failed
-            if one.status == Delivery.Status.DEAD and (one.owed.event_id, one.owed.hook_id) in ids
-        )
-
-    def _delivery_ids(self, settled: Sequence[Settled]) -> dict[tuple[int, int], int]:
-        rows = self._deliveries().filter(
-            event_id__in={one.owed.event_id for one in settled},
-            hook_id__in={one.owed.hook_id for one in settled},
-        )
-        return {
-            (event, hook): pk for event, hook, pk in rows.values_list("event_id", "hook_id", "pk")
-        }
 
     def _lower_pending(self, settled: Sequence[Settled], now: datetime) -> tuple[int, ...]:
         """Count first outcomes off their events; returns the events whose result hook is due."""
@@ -103,33 +103,38 @@ class FlushLedger(Ledger):
         if not firsts:
             return ()
         events = self._lock(self._events().filter(pk__in=firsts).order_by("pk"))
-        rows = list(events.values_list("pk", "pending", "fanned_at", "result_hook"))
-        by_count = defaultdict(list)
-        for pk, *_ in rows:
-            by_count[firsts[pk]].append(pk)
-        for number, ids in by_count.items():
-            self._events().filter(pk__in=ids).update(pending=F("pending") - number)
-        settled_now = [
-            (pk, result_hook)
-            for pk, pending, fanned_at, result_hook in rows
-            if fanned_at is not None and pending == firsts[pk]
-        ]
-        silent = [pk for pk, result_hook in settled_now if not result_hook]
-        loud = [pk for pk, result_hook in settled_now if result_hook]
-        self._events().filter(pk__in=silent).update(finished_at=now, snapshot=None)
-        self._events().filter(pk__in=loud).update(due_at=now)
+        loud = []
+        alike = defaultdict(list)
+        for pk, pending, fanned_at, result_hook in events.values_list(
+            "pk", "pending", "fanned_at", "result_hook"
+        ):
+            last = fanned_at is not None and pending == firsts[pk]
+            if last and result_hook:
+                loud.append(pk)
+            alike[firsts[pk], last, result_hook].append(pk)
+        for (number, last, result_hook), ids in alike.items():
+            ending = _ending(result_hook, now) if last else {}
+            self._events().filter(pk__in=ids).update(pending=F("pending") - number, **ending)
         return tuple(loud)
 
     def _disable_hooks(self, settled: Sequence[Settled], now: datetime) -> None:
-        by_reason = defaultdict(set)
-        for one in settled:
-            if one.outcome.disable:
-                by_reason[one.outcome.disable].add(one.owed.hook_id)
-        for reason, ids in sorted(by_reason.items()):
-            Hook.objects.using(self.alias).filter(pk__in=ids).order_by("pk").disable(reason, now)
+        reasons = {
+            one.owed.hook_id: one.outcome.disable for one in settled if one.outcome.disable
+        }
+        if not reasons:
+            return
+        hooks = Hook.objects.using(self.alias).filter(disabled_at=None)
+        by_reason = defaultdict(list)
+        for pk in self._lock(hooks.filter(pk__in=reasons).order_by("pk")).values_list(
+            "pk", flat=True
+        ):
+            by_reason[reasons[pk]].append(pk)
+        for reason, ids in by_reason.items():
+            hooks.filter(pk__in=ids).disable(reason, now)
 
 
-def _delivery(one: Settled, now: datetime) -> Delivery:
+def delivery_of(one: Settled, now: datetime) -> Delivery:
+    """The ledger row that an outcome makes of its pair."""
     return Delivery(
         event_id=one.owed.event_id,
         hook_id=one.owed.hook_id,
@@ -140,6 +145,19 @@ def _delivery(one: Settled, now: datetime) -> Delivery:
         body=one.body,
         status_code=one.outcome.status_code,
         detail=one.outcome.detail[:DETAIL_LENGTH],
-        host=one.outcome.host[:255],
+        host=one.outcome.host[:_HOST_LENGTH],
         updated_at=now,
+    )
+
+
+def _ending(result_hook: bool, now: datetime) -> dict[str, Any]:
+    """What becomes of an event with its last first outcome."""
+    return {"due_at": now} if result_hook else {"finished_at": now, "snapshot": None}
+
+
+def _dead_letters(settled: Sequence[Settled], ids: Mapping[Pair, int]) -> tuple[DeadLetter, ...]:
+    return tuple(
+        DeadLetter(ids[one.owed.pair], one.owed.event_id, one.owed.hook_id, one.outcome.detail)
+        for one in settled
+        if one.status == Delivery.Status.DEAD
     )

@@ -13,32 +13,31 @@ from doh.models import Delivery, Hook
 from doh.querysets import ANY_ACTION
 from doh.types import Pair
 
-# One index range per event for its own hooks and one for those of the whole model, each already
-# in order: the cost is that of the rows returned, whether the event has one hook or a million.
-_MATCH = """
+# Four index ranges per event: hooks of its own and of the whole model, for its action and for any.
+# Each is in order already, so they are merged, and the outer sort goes event by event: the cost is
+# that of the rows returned, whether the event has one hook or a million.
+_RANGE = """
+        (SELECT id FROM {hook}
+         WHERE content_type_id = e.content_type_id AND object_id {key} AND action = {action}
+           AND id > e.after AND id <= e.until AND disabled_at IS NULL
+           AND (expires_at IS NULL OR expires_at > clock_timestamp())
+         ORDER BY id LIMIT %(limit)s)"""
+_RANGES = "\n        UNION ALL".join(
+    _RANGE.replace("{key}", key).replace("{action}", action)
+    for key in ("= e.object_id", "IS NULL")
+    for action in ("e.action", "%(any)s AND e.action <> %(any)s")
+)
+_MATCH = f"""
     SELECT e.id, h.id
     FROM unnest(%(ids)s::bigint[], %(types)s::int[], %(keys)s::text[], %(actions)s::text[],
                 %(after)s::bigint[], %(until)s::bigint[]) WITH ORDINALITY
          AS e(id, content_type_id, object_id, action, after, until, place)
-    CROSS JOIN LATERAL (
-        (SELECT id FROM {hook}
-         WHERE content_type_id = e.content_type_id AND object_id = e.object_id
-           AND id > e.after AND id <= e.until
-           AND action IN (e.action, %(any)s) AND disabled_at IS NULL
-           AND (expires_at IS NULL OR expires_at > clock_timestamp())
-         ORDER BY id LIMIT %(limit)s)
-        UNION ALL
-        (SELECT id FROM {hook}
-         WHERE content_type_id = e.content_type_id AND object_id IS NULL
-           AND id > e.after AND id <= e.until
-           AND action IN (e.action, %(any)s) AND disabled_at IS NULL
-           AND (expires_at IS NULL OR expires_at > clock_timestamp())
-         ORDER BY id LIMIT %(limit)s)
+    CROSS JOIN LATERAL ({_RANGES}
         ORDER BY id LIMIT %(limit)s
     ) AS h
     ORDER BY e.place, h.id
     LIMIT %(limit)s
-"""
+"""  # noqa: S608
 
 _COLUMNS = {
     "event_id": "bigint",

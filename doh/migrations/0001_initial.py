@@ -58,6 +58,7 @@ class Migration(migrations.Migration):
                 ("created_at", models.DateTimeField(default=django.utils.timezone.now)),
                 ("due_at", models.DateTimeField()),
                 ("epoch", models.PositiveIntegerField(default=0)),
+                ("tries", models.PositiveIntegerField(default=0)),
             ],
             options={
                 "verbose_name_plural": "batches",
@@ -221,9 +222,15 @@ class Migration(migrations.Migration):
             index=models.Index(fields=["finished_at"], name="doh_event_finished"),
         ),
         migrations.AddIndex(
+            model_name="event",
+            index=doh.indexes.ValueIndex(
+                fields=["action", "id"], name="doh_event_deleted", value="deleted"
+            ),
+        ),
+        migrations.AddIndex(
             model_name="hook",
             index=models.Index(
-                fields=["content_type", "object_id", "id"], name="doh_hook_listening"
+                fields=["content_type", "object_id", "action", "id"], name="doh_hook_listening"
             ),
         ),
         migrations.AddIndex(
@@ -233,6 +240,12 @@ class Migration(migrations.Migration):
         migrations.AddIndex(
             model_name="delivery",
             index=doh.indexes.NotNullIndex(fields=["batch_id"], name="doh_delivery_batch"),
+        ),
+        migrations.AddIndex(
+            model_name="delivery",
+            index=doh.indexes.ValueIndex(
+                fields=["status", "event"], name="doh_delivery_waiting", value="waiting"
+            ),
         ),
         migrations.AddIndex(
             model_name="delivery",

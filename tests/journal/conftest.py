@@ -1,0 +1,62 @@
+import pytest
+from django.db import connection
+
+from doh.journal import Journal, get_journal
+from doh.models import Event, Hook, content_type_of
+from doh.payloads import EMPTY
+from tests.app.models import Vehicle
+from tests.journal.invariant import assert_owned_once
+
+
+def _kinds() -> list[str]:
+    return ["orm", "native"] if connection.vendor == "postgresql" else ["orm"]
+
+
+@pytest.fixture(params=_kinds())
+def journal(request, transactional_db):
+    """The portable journal, and the one that the database has of its own."""
+    yield Journal("default") if request.param == "orm" else get_journal()
+    assert_owned_once()
+
+
+@pytest.fixture
+def owner(django_user_model, transactional_db):
+    return django_user_model.objects.create(username="ada")
+
+
+@pytest.fixture
+def make_hooks(owner):
+    """Create hooks on vehicle 1."""
+
+    def make(number, **fields):
+        fields = {"object_id": "1", "target": "http://127.0.0.1/", **fields}
+        kind = content_type_of(Vehicle)
+        hooks = [Hook(user=owner, content_type=kind, **fields) for _ in range(number)]
+        for hook in hooks:
+            hook.save()
+        return [hook.pk for hook in hooks]
+
+    return make
+
+
+@pytest.fixture
+def make_event(transactional_db):
+    """Write an event of vehicle 1, due now."""
+
+    def make(**fields):
+        newest = Hook.objects.order_by("-pk").values_list("pk", flat=True).first() or 0
+        fields = {
+            "content_type": content_type_of(Vehicle),
+            "label": "app.vehicle",
+            "object_id": "1",
+            "action": "changed",
+            "using": "default",
+            "deliverer": "doh.deliverers.base.HooksDeliverer",
+            "payload": EMPTY,
+            "hooks_until": newest,
+            "due_at": Journal("default").now(),
+            **fields,
+        }
+        return Event.objects.create(**fields)
+
+    return make
