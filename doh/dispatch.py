@@ -70,6 +70,8 @@ def prepare(journal: Journal, claim: BatchClaim, dump_for: DumpFor) -> Work | No
 
     None if the batch turned out to be somebody else's.
     """
+    if claim.given_up:
+        return _give_up(claim)
     events = _events(journal, claim.owed)
     bodies = _Bodies(journal, claim, dump_for)
     hooks = _hooks(journal, claim.owed)
@@ -86,6 +88,17 @@ def prepare(journal: Journal, claim: BatchClaim, dump_for: DumpFor) -> Work | No
         return None
     deliverers = frozenset(event.deliverer for event in events.values())
     return Work(claim, tuple(jobs), tuple(settled), deliverers)
+
+
+def _give_up(claim: BatchClaim) -> Work:
+    """Dead letters, without a look at what may have killed everybody who looked."""
+    outcome = _no_post(Verdict.DEAD, "given up: its batch was claimed in vain too often")
+    bodies = claim.bodies or {}
+    settled = [
+        settle(owed, outcome, conf.retry_schedule(), owed.body or bodies.get(owed.key))
+        for owed in claim.owed
+    ]
+    return Work(claim, (), tuple(settled), frozenset())
 
 
 @dataclass(frozen=True, slots=True)
@@ -119,14 +132,14 @@ class _Bodies:
         if event.snapshot is None:
             raise PayloadError(event.error or "the payload was not kept")
         text = render(self._instance(event), self._hook(owed), self._dump_for(event.deliverer))
-        self.rendered[_key(owed)] = text
+        self.rendered[owed.key] = text
         return text
 
     def kept(self, owed: Owed) -> str | None:
         """The rendered body of a pair, None if the event holds it or there is none."""
         if owed.body is not None:
             return owed.body
-        key = _key(owed)
+        key = owed.key
         return self.rendered.get(key, self._stored.get(key))
 
     def all(self) -> dict[str, str]:
@@ -151,10 +164,6 @@ class _Bodies:
             except Exception as error:
                 raise PayloadError(f"the snapshot can't be read: {error}") from error
         return self._instances[event.pk]
-
-
-def _key(owed: Owed) -> str:
-    return f"{owed.event_id}:{owed.hook_id}"
 
 
 def _job(

@@ -56,6 +56,16 @@ class Receiver:
         """A URL of this server."""
         return f"http://127.0.0.1:{self._server.server_address[1]}{path}"
 
+    def when(self, condition: Callable[[], Any], act: Callable[[], None]) -> None:
+        """Do something, in another thread, as soon as a condition holds."""
+
+        def wait() -> None:
+            with self._changed:
+                self._changed.wait_for(condition, 30)
+            act()
+
+        threading.Thread(target=wait, daemon=True).start()
+
     def release(self) -> None:
         """Let the held requests go."""
         self.gate.set()

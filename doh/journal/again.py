@@ -1,6 +1,7 @@
 """Run a transaction again when the database asks for that."""
 
 import random
+import re
 import time
 from collections.abc import Callable
 from functools import wraps
@@ -13,8 +14,10 @@ R = TypeVar("R")
 
 ATTEMPTS = 8
 _PAUSE = 0.02
-#: Serialization failure and deadlock of PostgreSQL (SQLSTATE) and of MySQL and MariaDB.
-_PASSING = {"40001", "40P01", 1213, 1205}
+_SQLITE_BUSY = re.compile("database (table )?is locked")
+#: Serialization failure and deadlock of PostgreSQL (SQLSTATE); deadlock, lock wait timeout and
+#: changed record of MySQL and MariaDB.
+_PASSING = {"40001", "40P01", 1213, 1205, 1020}
 
 
 class HasAlias(Protocol):
@@ -30,8 +33,8 @@ Self = TypeVar("Self", bound=HasAlias)
 def is_passing(error: OperationalError) -> bool:
     """Whether the same transaction may well succeed if it is run again."""
     cause = error.__cause__
-    code = getattr(cause, "sqlstate", None) or (error.args[0] if error.args else None)
-    return code in _PASSING or "database is locked" in str(error)
+    codes = {getattr(cause, "sqlstate", None), getattr(cause, "pgcode", None), *error.args[:1]}
+    return bool(codes & _PASSING) or _SQLITE_BUSY.search(str(error)) is not None
 
 
 def again(

@@ -139,6 +139,6 @@ class BatchLedger(Ledger):
         self._batches().filter(pk=batch.pk).delete()
 
     def _slow_down(self, batch: Batch, lease: float) -> None:
-        """Double the time until the next claim with each, so that a broken release can be mended."""
+        """Double the time until the next claim with each: a broken release can be mended."""
         pause = min(lease * 2 ** (batch.tries - SUSPECT_AFTER), max(lease, _LONGEST_PAUSE))
         self._batches().filter(pk=batch.pk).update(due_at=self.after(pause))

@@ -1,10 +1,14 @@
-"""The database's clock: leases and due times never depend on a worker's."""
+"""The database's clock: leases and due times never depend on a worker's.
+
+Moments are as Django stores them: aware, or naive in ``TIME_ZONE`` where ``USE_TZ`` is off.
+"""
 
 from datetime import UTC, datetime
 from typing import Any
 
+from django.conf import settings
 from django.db.backends.base.base import BaseDatabaseWrapper
-from django.db.models import DateTimeField, Func
+from django.db.models import DateTimeField, Func, Value
 from django.utils import timezone
 
 _QUERIES = {
@@ -22,7 +26,11 @@ def database_now(connection: BaseDatabaseWrapper) -> datetime:
     with connection.cursor() as cursor:
         cursor.execute(query)
         moment: datetime = cursor.fetchone()[0]
-    return moment if moment.tzinfo else moment.replace(tzinfo=UTC)
+    if settings.USE_TZ:
+        return moment if moment.tzinfo else moment.replace(tzinfo=UTC)
+    if connection.vendor == "mysql":
+        return timezone.make_naive(moment.replace(tzinfo=UTC), timezone.get_default_timezone())
+    return moment
 
 
 class DatabaseNow(Func):
@@ -36,10 +44,17 @@ class DatabaseNow(Func):
         return self.as_sql(compiler, connection, template="STATEMENT_TIMESTAMP()", **extra)
 
     def as_mysql(self, compiler: Any, connection: Any, **extra: Any) -> Any:
-        """UTC, whatever the session's zone is."""
+        """UTC, whatever the session's zone is; local time is only known to the process."""
+        if not settings.USE_TZ:
+            return self._as_value(compiler, connection)
         return self.as_sql(compiler, connection, template="UTC_TIMESTAMP(6)", **extra)
 
     def as_sqlite(self, compiler: Any, connection: Any, **extra: Any) -> Any:
         """In the format that Django stores, to the millisecond."""
+        if not settings.USE_TZ:
+            return self._as_value(compiler, connection)
         template = "STRFTIME('%%%%Y-%%%%m-%%%%d %%%%H:%%%%M:%%%%f', 'NOW')"
         return self.as_sql(compiler, connection, template=template, **extra)
+
+    def _as_value(self, compiler: Any, connection: BaseDatabaseWrapper) -> Any:
+        return compiler.compile(Value(database_now(connection), output_field=DateTimeField()))

@@ -6,15 +6,18 @@ from dataclasses import replace
 from datetime import datetime, timedelta
 from typing import Any
 
-from django.db import transaction
-from django.db.models import F, QuerySet
+from django.db import connections, transaction
+from django.db.models import F, Q, QuerySet, Value
+from django.db.models.functions import Collate
 
 from doh.journal.again import again
-from doh.journal.ledger import Ledger
+from doh.journal.ledger import GIVE_UP_AFTER, SUSPECT_AFTER, Ledger
 from doh.journal.records import EventClaim, Ring
 from doh.models import DETAIL_LENGTH, Event, Hook
+from doh.querysets import ANY_ACTION
 from doh.types import Pair
 
+_GIVEN_UP = f"given up: it was claimed {GIVE_UP_AFTER} times in vain"
 _CLAIMED = (
     "id",
     "epoch",
@@ -66,7 +69,7 @@ class EventLedger(Ledger):
                 Hook.objects.using(self.alias)
                 .listening(claim.content_type_id, claim.object_id, claim.action)
                 .enabled(now)
-                .filter(pk__gt=claim.fanned_to, pk__lte=claim.hooks_until)
+                .filter(self._exactly(claim), pk__gt=claim.fanned_to, pk__lte=claim.hooks_until)
                 .order_by("pk")
                 .values_list("pk", flat=True)[: limit - len(found)]
             )
@@ -98,9 +101,10 @@ class EventLedger(Ledger):
             rest = self._open_rest(claims, mine, pairs, limit)
             counts = Counter(pair.event_id for pair in taken)
             until = now + timedelta(seconds=lease)
-            for claim in rest:
+            self._events().filter(pk__in=[claim.id for claim in rest]).update(due_at=until)
+            for claim in rest[:1]:
                 self._events().filter(pk=claim.id).update(
-                    pending=F("pending") + counts[claim.id], fanned_to=claim.fanned_to, due_at=until
+                    pending=F("pending") + counts[claim.id], fanned_to=claim.fanned_to
                 )
             whole = mine.keys() - {claim.id for claim in rest}
             self._close_fan_out(whole, counts, now)
@@ -155,20 +159,42 @@ class EventLedger(Ledger):
         rows = self._events().filter(fanned_at=None, due_at__lte=self.now())
         return rows.exists()
 
+    def _exactly(self, claim: EventClaim) -> Q:
+        """Most collations of MySQL and MariaDB take "a" for "A": these are two objects here."""
+        if connections[self.alias].vendor != "mysql":
+            return Q()
+        key, action, any_action = (
+            Collate(Value(text), "utf8mb4_bin")
+            for text in (claim.object_id, claim.action, ANY_ACTION)
+        )
+        return (Q(object_id=key) | Q(object_id=None)) & Q(action__in=(action, any_action))
+
     def _mine(self, claim: EventClaim) -> QuerySet[Event]:
         return self._events().filter(pk=claim.id, epoch=claim.epoch)
 
     def _claim(self, rows: QuerySet[Event], limit: int, lease: float) -> list[EventClaim]:
         with transaction.atomic(using=self.alias):
-            found = list(
-                self._lock(rows.order_by("due_at"), skip=True).values_list(*_CLAIMED)[:limit]
-            )
-            claims = [EventClaim(*row) for row in found]
-            until = self.after(lease)
+            now = self.now()
+            found = self._lock(rows.order_by("due_at"), skip=True).values_list(*_CLAIMED)[:limit]
+            claims = self._sane([EventClaim(*row) for row in found], now)
             self._events().filter(pk__in=[claim.id for claim in claims]).update(
-                epoch=F("epoch") + 1, due_at=until
+                epoch=F("epoch") + 1, due_at=now + timedelta(seconds=lease)
             )
         return [replace(claim, epoch=claim.epoch + 1) for claim in claims]
+
+    def _sane(self, claims: list[EventClaim], now: datetime) -> list[EventClaim]:
+        """The claims to go on with: one event may kill its claimants, and takes no other along.
+
+        A suspect is claimed alone; one that was claimed too often is given up, visibly.
+        """
+        hopeless = [claim.id for claim in claims if claim.futile >= GIVE_UP_AFTER]
+        if hopeless:
+            self._events().filter(pk__in=hopeless).update(
+                due_at=None, finished_at=now, error=_GIVEN_UP
+            )
+            claims = [claim for claim in claims if claim.futile < GIVE_UP_AFTER]
+        sound = [claim for claim in claims if claim.futile < SUSPECT_AFTER]
+        return sound or claims[:1]
 
     def _still_mine(self, claims: Sequence[EventClaim]) -> dict[int, EventClaim]:
         """Lock the claimed events; those that somebody else has claimed since fall out."""

@@ -46,7 +46,9 @@ class FlushLedger(Ledger):
                 return Flushed(fenced=True)
             now = self.now()
             ids = self._insert_deliveries([one for one in ordered if one.owed.first], now)
-            ids |= self._update_deliveries([one for one in ordered if not one.owed.first], ring, now)
+            ids |= self._update_deliveries(
+                [one for one in ordered if not one.owed.first], ring, now
+            )
             written = [one for one in ordered if one.owed.pair in ids]
             self._write_attempts(written, ids, now)
             results = self._lower_pending(written, now)
@@ -118,9 +120,7 @@ class FlushLedger(Ledger):
         return tuple(loud)
 
     def _disable_hooks(self, settled: Sequence[Settled], now: datetime) -> None:
-        reasons = {
-            one.owed.hook_id: one.outcome.disable for one in settled if one.outcome.disable
-        }
+        reasons = {one.owed.hook_id: one.outcome.disable for one in settled if one.outcome.disable}
         if not reasons:
             return
         hooks = Hook.objects.using(self.alias).filter(disabled_at=None)

@@ -1,4 +1,4 @@
-"""The two statements in which PostgreSQL saves most: fan-out and the flush's INSERT."""
+"""The statements in which PostgreSQL saves most: the fan-out's query and the flush's writes."""
 
 from collections.abc import Sequence
 from datetime import datetime
@@ -7,8 +7,8 @@ from typing import Any
 from django.db import connections
 
 from doh.journal.base import Journal
-from doh.journal.flushing import _delivery
-from doh.journal.records import EventClaim, Settled
+from doh.journal.flushing import OUTCOME_COLUMNS, delivery_of
+from doh.journal.records import EventClaim, Ring, Settled
 from doh.models import Delivery, Hook
 from doh.querysets import ANY_ACTION
 from doh.types import Pair
@@ -45,6 +45,7 @@ _COLUMNS = {
     "status": "text",
     "attempts": "smallint",
     "due_at": "timestamptz",
+    "batch_id": "bigint",
     "body": "text",
     "status_code": "smallint",
     "detail": "text",
@@ -52,8 +53,18 @@ _COLUMNS = {
     "updated_at": "timestamptz",
 }
 _NAMES = ", ".join(_COLUMNS)
-_ARRAYS = ", ".join(f"%s::{kind}[]" for kind in _COLUMNS.values())
-_INSERT = f"INSERT INTO {{delivery}} ({_NAMES}) SELECT * FROM unnest({_ARRAYS})"  # noqa: S608
+_ROWS = f"unnest({', '.join(f'%({name})s::{kind}[]' for name, kind in _COLUMNS.items())})"
+_INSERT = f"""
+    INSERT INTO {{delivery}} ({_NAMES}) SELECT * FROM {_ROWS}
+    ON CONFLICT (event_id, hook_id) DO NOTHING
+    RETURNING event_id, hook_id, id
+"""  # noqa: S608
+_UPDATE = f"""
+    UPDATE {{delivery}} AS d SET {", ".join(f"{name} = v.{name}" for name in OUTCOME_COLUMNS)}
+    FROM {_ROWS} AS v({_NAMES})
+    WHERE d.event_id = v.event_id AND d.hook_id = v.hook_id AND d.batch_id = %(owner)s
+    RETURNING d.event_id, d.hook_id, d.id
+"""  # noqa: S608
 
 
 class PostgresJournal(Journal):
@@ -71,20 +82,33 @@ class PostgresJournal(Journal):
             "any": ANY_ACTION,
             "limit": limit,
         }
-        rows = self._run(_MATCH.format(hook=_table(Hook)), values, fetch=True)
+        rows = self._run(_MATCH.format(hook=_table(Hook)), values)
         return [Pair(*row) for row in rows]
 
-    def _insert_deliveries(self, settled: Sequence[Settled], now: datetime) -> None:
-        if not settled:
-            return
-        rows = [_delivery(one, now) for one in settled]
-        arrays = [[getattr(row, name) for row in rows] for name in _COLUMNS]
-        self._run(_INSERT.format(delivery=_table(Delivery)), arrays)
+    def _insert_deliveries(self, settled: Sequence[Settled], now: datetime) -> dict[Pair, int]:
+        return self._write(_INSERT, settled, now)
 
-    def _run(self, statement: str, values: Any, *, fetch: bool = False) -> list[tuple[Any, ...]]:
+    def _update_deliveries(
+        self, settled: Sequence[Settled], ring: Ring, now: datetime
+    ) -> dict[Pair, int]:
+        return self._write(_UPDATE, settled, now, owner=ring.batch_id)
+
+    def _write(
+        self, statement: str, settled: Sequence[Settled], now: datetime, **values: Any
+    ) -> dict[Pair, int]:
+        """Run a statement over the rows of outcomes; returns the keys that it wrote."""
+        if not settled:
+            return {}
+        rows = [delivery_of(one, now) for one in settled]
+        values |= {name: [getattr(row, name) for row in rows] for name in _COLUMNS}
+        written = self._run(statement.format(delivery=_table(Delivery)), values)
+        return {Pair(event_id, hook_id): pk for event_id, hook_id, pk in written}
+
+    def _run(self, statement: str, values: Any) -> list[tuple[Any, ...]]:
         with connections[self.alias].cursor() as cursor:
             cursor.execute(statement, values)
-            return cursor.fetchall() if fetch else []
+            rows: list[tuple[Any, ...]] = cursor.fetchall()
+        return rows
 
 
 def _table(model: type[Hook] | type[Delivery]) -> str:

@@ -1,10 +1,13 @@
 """Pruning: settled events after their time, and the hooks of objects that are gone."""
 
+from collections.abc import Collection, Iterator
 from datetime import datetime
 
 from django.apps import apps
+from django.core.exceptions import ValidationError
 from django.db import transaction
 from django.db.models import Exists, OuterRef, Q
+from django.utils.connection import ConnectionDoesNotExist
 
 from doh.journal.again import again
 from doh.journal.ledger import Ledger
@@ -17,51 +20,74 @@ class PruneLedger(Ledger):
 
     @again
     def prune(self, before: datetime, limit: int) -> int:
-        """Delete up to ``limit`` events that were finished before a moment; returns how many.
+        """Delete events that were finished before a moment, with their deliveries and attempts.
 
-        Their deliveries and attempts go with them. An event stays while one of its deliveries
-        waits for another attempt.
+        One call deletes up to ``limit`` deliveries, and events that have none left; returns how
+        many rows those were, zero when there are no more. An event stays as it is while it is
+        owed to somebody.
         """
         with transaction.atomic(using=self.alias):
-            rows = self._events().filter(~Exists(_waiting(OuterRef("pk"))), finished_at__lt=before)
-            ids = list(
-                self._lock(rows.order_by("pk"), skip=True).values_list("pk", flat=True)[:limit]
+            rows = self._events().filter(
+                ~Exists(self._waiting(event_id=OuterRef("pk"))), finished_at__lt=before, pending=0
             )
-            deliveries = self._deliveries().filter(event_id__in=ids)
-            Attempt.objects.using(self.alias).filter(delivery__in=deliveries.values("pk")).delete()
-            deliveries.delete()
-            self._events().filter(pk__in=ids).delete()
-        return len(ids)
+            found = self._lock(rows.order_by("finished_at"), skip=True)
+            ids = list(found.values_list("pk", flat=True)[:limit])
+            number = self._prune_deliveries(ids, limit)
+            # A dead letter may have been redriven since.
+            kept = self._deliveries().filter(event_id=OuterRef("pk"))
+            return number + self._events().filter(~Exists(kept), pk__in=ids).delete()[0]
 
     @again
     def prune_orphans(self, limit: int) -> int:
-        """Delete the hooks of up to ``limit`` deleted objects; returns how many hooks.
+        """Delete up to ``limit`` hooks of deleted objects; returns how many.
 
         An object counts as deleted when its ``deleted`` event is settled and it does not exist
         again; its hooks stay while anything is still owed for it.
         """
-        own = Hook.objects.using(self.alias).filter(
-            content_type_id=OuterRef("content_type_id"), object_id=OuterRef("object_id")
-        )
-        open_event = Event.objects.filter(
-            content_type_id=OuterRef("content_type_id"),
-            object_id=OuterRef("object_id"),
-        ).filter(Q(finished_at=None) | Exists(_waiting(OuterRef("pk"))))
-        settled = self._events().filter(
-            Exists(own), ~Exists(open_event), action=DELETED, finished_at__isnull=False
-        )
-        number = 0
-        for event in settled.order_by("pk")[:limit]:
+        ids: set[int] = set()
+        for event in self._deletions():
             if not _exists(event):
-                orphans = Hook.objects.using(self.alias).filter(
-                    content_type_id=event.content_type_id, object_id=event.object_id
-                )
-                number += orphans.delete()[0]
-        return number
+                ids.update(self._own_hooks(event, limit - len(ids)))
+            if len(ids) >= limit:
+                break
+        Hook.objects.using(self.alias).filter(pk__in=ids).delete()
+        return len(ids)
 
+    def _prune_deliveries(self, event_ids: Collection[int], limit: int) -> int:
+        rows = self._deliveries().filter(event_id__in=event_ids).exclude(status="waiting")
+        rows = self._lock(rows.order_by("event_id", "hook_id"))
+        ids = list(rows.values_list("pk", flat=True)[:limit])
+        Attempt.objects.using(self.alias).filter(delivery_id__in=ids).delete()
+        self._deliveries().filter(pk__in=ids).delete()
+        return len(ids)
 
-def _waiting(event_id: OuterRef) -> DeliveryQuerySet:
-    return Delivery.objects.waiting().filter(event_id=event_id)
+    def _deletions(self) -> Iterator[Event]:
+        """The settled deletions of objects that have hooks left, and of which nothing is owed."""
+        same = {
+            "content_type_id": OuterRef("content_type_id"),
+            "object_id": OuterRef("object_id"),
+        }
+        hooks = Hook.objects.using(self.alias).filter(**same)
+        owed = self._events().filter(**same).filter(Q(finished_at=None) | Q(pending__gt=0))
+        waiting = self._waiting(
+            hook__content_type_id=OuterRef("content_type_id"),
+            hook__object_id=OuterRef("object_id"),
+        )
+        deletions = self._events().filter(action=DELETED, finished_at__isnull=False, pending=0)
+        found = deletions.filter(Exists(hooks), ~Exists(owed), ~Exists(waiting))
+        columns = ("content_type_id", "object_id", "label", "using")
+        return found.only(*columns).order_by("pk").iterator(chunk_size=100)
+
+    def _own_hooks(self, event: Event, limit: int) -> list[int]:
+        own = Hook.objects.using(self.alias).filter(
+            content_type_id=event.content_type_id, object_id=event.object_id
+        )
+        rows = own.order_by("pk").values_list("pk", "object_id")[:limit]
+        # Most collations of MySQL and MariaDB take "a" for "A".
+        return [pk for pk, key in rows if key == event.object_id]
+
+    def _waiting(self, **of: object) -> DeliveryQuerySet:
+        return Delivery.objects.using(self.alias).waiting().filter(**of)
 
 
 def _exists(event: Event) -> bool:
@@ -69,5 +95,5 @@ def _exists(event: Event) -> bool:
     try:
         model = apps.get_model(event.label)
         return bool(model._base_manager.using(event.using).filter(pk=event.object_id).exists())
-    except (LookupError, ValueError):
+    except (LookupError, ValueError, ValidationError, ConnectionDoesNotExist):
         return True

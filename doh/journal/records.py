@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from typing import NamedTuple
 
-from doh.types import Outcome
+from doh.types import Outcome, Pair
 
 
 class Ring(NamedTuple):
@@ -30,6 +30,11 @@ class EventClaim:
     fanned_to: int
     tries: int
 
+    @property
+    def futile(self) -> int:
+        """How often it was claimed and neither ended nor failed: its claimants died."""
+        return self.epoch - self.tries
+
 
 @dataclass(frozen=True, slots=True)
 class Owed:
@@ -41,15 +46,30 @@ class Owed:
     body: str | None = None
     first: bool = True
 
+    @property
+    def pair(self) -> Pair:
+        """What is owed, to whom."""
+        return Pair(self.event_id, self.hook_id)
+
+    @property
+    def key(self) -> str:
+        """Its name among the rendered bodies of a batch."""
+        return f"{self.event_id}:{self.hook_id}"
+
 
 @dataclass(frozen=True, slots=True)
 class BatchClaim:
-    """A batch that is ours to send for one lease."""
+    """A batch that is ours to send for one lease.
+
+    ``given_up`` means that it was claimed in vain too often: its pairs are to be settled as dead
+    letters, without another look at them.
+    """
 
     id: int
     epoch: int
     owed: tuple[Owed, ...]
     bodies: dict[str, str] | None = None
+    given_up: bool = False
 
     @property
     def ring(self) -> Ring:

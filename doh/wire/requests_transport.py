@@ -15,7 +15,7 @@ from urllib3.connection import HTTPConnection, HTTPSConnection
 from urllib3.connectionpool import HTTPConnectionPool, HTTPSConnectionPool
 from urllib3.exceptions import ConnectTimeoutError, HTTPError, NameResolutionError
 
-from doh.exceptions import AddressRefusedError
+from doh.exceptions import AddressRefusedError, HookError
 from doh.types import Answer, Failure
 from doh.wire.deadline import Watchdog, watched
 from doh.wire.guard import Address, Policy, any_address, resolve
@@ -81,7 +81,7 @@ class RequestsTransport:
         with self._options.watching(self._options.total_timeout) as watch:
             try:
                 response = self._send(request)
-            except (requests.RequestException, HTTPError, OSError, ValueError) as error:
+            except (requests.RequestException, HTTPError, OSError, ValueError, HookError) as error:
                 detail = self._late() if watch.expired else self._describe(error)
                 return Failure(detail, time.monotonic() - started), None
             # The flag comes before the status: a request cut in mid-headers can report 200.

@@ -25,7 +25,6 @@ _DETAILS: Final = {
     pycurl.E_PEER_FAILED_VERIFICATION: _CERTIFICATE,
     pycurl.E_SSL_CONNECT_ERROR: "the TLS handshake with the target failed",
     pycurl.E_URL_MALFORMAT: "the target is no URL",
-    pycurl.E_UNSUPPORTED_PROTOCOL: "the target must start with http:// or https://",
 }
 
 
@@ -131,13 +130,20 @@ def read_failure(handle: pycurl.Curl, code: int, limits: Limits) -> Failure:
     return Failure(_DETAILS.get(code, "the connection to the target failed"), elapsed)
 
 
+class _Lent(socket.socket):
+    """A socket of which libcurl takes a duplicate; this one closes when it is let go."""
+
+    def __del__(self) -> None:
+        self.close()
+
+
 def _opener(policy: Policy) -> Any:
     """Open sockets only to addresses that the policy allows: the second check, at the socket."""
 
     def open_socket(_purpose: int, address: Any) -> Any:
         if not policy(address.addr[0]):
             return pycurl.SOCKET_BAD
-        return socket.socket(address.family, address.socktype, address.protocol)
+        return _Lent(address.family, address.socktype, address.protocol)
 
     return open_socket
 

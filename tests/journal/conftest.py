@@ -1,3 +1,5 @@
+"""Both journals, and a small ledger to try them on."""
+
 import pytest
 from django.db import connection
 
@@ -8,13 +10,32 @@ from tests.app.models import Vehicle
 from tests.journal.invariant import assert_owned_once
 
 
-def _kinds() -> list[str]:
+def journal_kinds() -> list[str]:
+    """The portable journal, and the one that the database has of its own."""
     return ["orm", "native"] if connection.vendor == "postgresql" else ["orm"]
 
 
-@pytest.fixture(params=_kinds())
+def write_event(**fields) -> Event:
+    """An event of vehicle 1, due now."""
+    newest = Hook.objects.order_by("-pk").values_list("pk", flat=True).first() or 0
+    fields = {
+        "content_type": content_type_of(Vehicle),
+        "label": "app.vehicle",
+        "object_id": "1",
+        "action": "changed",
+        "using": "default",
+        "deliverer": "doh.deliverers.base.HooksDeliverer",
+        "payload": EMPTY,
+        "hooks_until": newest,
+        "due_at": Journal("default").now(),
+        **fields,
+    }
+    return Event.objects.create(**fields)
+
+
+@pytest.fixture(params=journal_kinds())
 def journal(request, transactional_db):
-    """The portable journal, and the one that the database has of its own."""
+    """Each kind of journal; what a test leaves in its tables keeps the invariant."""
     yield Journal("default") if request.param == "orm" else get_journal()
     assert_owned_once()
 
@@ -41,22 +62,4 @@ def make_hooks(owner):
 
 @pytest.fixture
 def make_event(transactional_db):
-    """Write an event of vehicle 1, due now."""
-
-    def make(**fields):
-        newest = Hook.objects.order_by("-pk").values_list("pk", flat=True).first() or 0
-        fields = {
-            "content_type": content_type_of(Vehicle),
-            "label": "app.vehicle",
-            "object_id": "1",
-            "action": "changed",
-            "using": "default",
-            "deliverer": "doh.deliverers.base.HooksDeliverer",
-            "payload": EMPTY,
-            "hooks_until": newest,
-            "due_at": Journal("default").now(),
-            **fields,
-        }
-        return Event.objects.create(**fields)
-
-    return make
+    return write_event

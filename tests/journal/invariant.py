@@ -26,14 +26,41 @@ def assert_owned_once() -> None:
     """No pair has two owners, no waiting one has none, and ``pending`` counts what is open."""
     owners = owned_pairs()
     assert all(number == 1 for number in owners.values()), owners
+    _assert_deliveries(owners)
+    _assert_events(owners)
+
+
+def assert_nothing_lost(expected: set[Pair]) -> None:
+    """Each of these pairs is settled, or owned by a row; there is no other."""
+    settled = {Pair(*row) for row in Delivery.objects.values_list("event_id", "hook_id")}
+    known = settled | set(owned_pairs())
+    assert known <= expected, known - expected
+    events = Event.objects.filter(fanned_at=None).values_list("pk", "fanned_to")
+    to_come = dict(events)
+    for pair in expected - known:
+        assert pair.hook_id > to_come.get(pair.event_id, pair.hook_id), f"lost: {pair}"
+
+
+def _assert_deliveries(owners: Counter) -> None:
+    batches = {row.pk: set(load_pairs(row.pairs)) for row in Batch.objects.all()}
     for delivery in Delivery.objects.all():
         pair = Pair(delivery.event_id, delivery.hook_id)
-        assert (pair in owners) == (delivery.status == Delivery.Status.WAITING), delivery
-    first = Counter(pair.event_id for pair in owners)
-    known = Counter(
-        Delivery.objects.filter(status=Delivery.Status.WAITING).values_list("event_id", flat=True)
-    )
+        waits = delivery.status == Delivery.Status.WAITING
+        assert (pair in owners) == waits, delivery
+        holders = [delivery.due_at, delivery.batch_id]
+        assert [holder is None for holder in holders].count(False) == waits, delivery
+        if delivery.batch_id is not None:
+            assert pair in batches[delivery.batch_id], delivery
+
+
+def _assert_events(owners: Counter) -> None:
+    owed = Counter(pair.event_id for pair in owners)
+    retried = Counter(Delivery.objects.waiting().values_list("event_id", flat=True))
     for event in Event.objects.all():
-        assert event.pending == first[event.pk] - known[event.pk], event
+        assert event.pending == owed[event.pk] - retried[event.pk], event
         if event.finished_at is not None:
-            assert event.pending == 0
+            assert event.due_at is None, event
+            assert event.pending == 0 or event.fanned_at is None, event
+        else:
+            comes_next = event.fanned_at is None or event.pending == 0
+            assert (event.due_at is not None) == comes_next, event

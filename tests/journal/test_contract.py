@@ -15,7 +15,7 @@ BAD = Outcome(Verdict.RETRY, "500 Internal Server Error", 500, elapsed=0.5)
 
 
 def fan_out(journal, limit=100, size=100):
-    rings, claims = [], journal.claim_events(100, LEASE)
+    rings, claims = [], journal.claim_events(1000, LEASE)
     while claims:
         pairs = journal.match(claims, limit)
         found, claims = journal.commit_slice(
@@ -71,6 +71,32 @@ def test_only_hooks_that_listen_are_matched(journal, make_event, make_hooks):
     claims = journal.claim_events(10, LEASE)
     assert journal.match(claims, 100) == [
         (event.pk, pk) for pk in sorted([own, whole, every, later])
+    ]
+
+
+def test_hooks_on_a_key_that_differs_in_case_only_hear_nothing(journal, make_event, make_hooks):
+    (own,) = make_hooks(1, object_id="Ab")
+    make_hooks(1, object_id="aB")
+    make_hooks(1, object_id="Ab", action="Changed")
+    event = make_event(object_id="Ab")
+    assert journal.match(journal.claim_events(1, LEASE), 10) == [(event.pk, own)]
+
+
+def test_an_action_named_like_the_wildcard_reaches_a_hook_once(journal, make_event, make_hooks):
+    (own,) = make_hooks(1, action="*")
+    event = make_event(action="*")
+    assert journal.match(journal.claim_events(1, LEASE), 10) == [(event.pk, own)]
+
+
+def test_a_slice_takes_events_in_turn_each_from_where_it_stands(journal, make_event, make_hooks):
+    hooks = make_hooks(4)
+    first, second = make_event(), make_event(fanned_to=hooks[1])
+    make_event(object_id="2")
+    claims = sorted(journal.claim_events(10, LEASE), key=lambda claim: -claim.id)
+    assert journal.match(claims, 5) == [
+        (second.pk, hooks[2]),
+        (second.pk, hooks[3]),
+        *((first.pk, pk) for pk in hooks[:3]),
     ]
 
 
@@ -307,6 +333,61 @@ def test_a_hook_deleted_in_mid_batch_does_not_abort_the_flush(journal, batch):
     assert Delivery.objects.count() == 3
 
 
+def test_a_flush_written_twice_counts_once(journal, batch):
+    """The database took the COMMIT and died before it could say so."""
+    claim = journal.claim_batch(batch, LEASE)
+    gone = settled(claim.owed[1], BAD, "dead")
+    outcomes = [settled(claim.owed[0]), gone]
+    assert len(journal.flush(claim.ring, outcomes, done=False).dead) == 1
+    assert journal.flush(claim.ring, outcomes, done=False).dead == ()
+    assert journal.flush(claim.ring, [*outcomes, waiting(claim.owed[2])], done=True).dead == ()
+    assert Event.objects.get().pending == 0
+    assert Attempt.objects.count() == 2
+
+
+def test_a_retry_written_twice_counts_once(journal, batch):
+    claim = journal.claim_batch(batch, LEASE)
+    journal.flush(claim.ring, [waiting(claim.owed[0])], done=False)
+    (ring,) = journal.gather_retries(10, 10, 600)
+    retry = journal.claim_batch(ring, LEASE)
+    outcomes = [settled(retry.owed[0], BAD, "dead")]
+    assert len(journal.flush(retry.ring, outcomes, done=False).dead) == 1
+    assert journal.flush(retry.ring, outcomes, done=True).dead == ()
+    assert Attempt.objects.count() == 2
+
+
+def test_outcomes_of_any_shape_of_batch_find_their_deliveries(journal, make_event, make_hooks):
+    """Many events with hooks of their own, and each of them to a hook of the whole model."""
+    make_hooks(2, object_id=None)
+    for key in range(120):
+        make_hooks(1, object_id=str(key))
+        make_event(object_id=str(key))
+    (ring,) = fan_out(journal, limit=1000, size=1000)
+    claim = journal.claim_batch(ring, LEASE)
+    dead = [settled(one, BAD, "dead") for one in claim.owed[:200]]
+    journal.flush(claim.ring, dead, done=False)
+    (ring,) = journal.hand_back([claim.ring])
+    rest = journal.claim_batch(ring, LEASE)
+    assert rest.owed == claim.owed[200:]
+    journal.flush(rest.ring, [waiting(one) for one in rest.owed], done=True)
+    (ring,) = journal.gather_retries(1000, 1000, 600)
+    last = journal.claim_batch(ring, LEASE)
+    journal.flush(last.ring, [settled(one) for one in last.owed], done=True)
+    assert Delivery.objects.filter(status="succeeded").count() == 160
+    assert not Event.objects.filter(finished_at=None).exists()
+
+
+def test_an_outcome_of_a_lost_pair_is_neither_logged_nor_disables_its_hook(journal, batch):
+    claim = journal.claim_batch(batch, LEASE)
+    journal.flush(claim.ring, [waiting(one) for one in claim.owed], done=True)
+    first, second, _ = journal.gather_retries(10, 1, 600)
+    mine, other = journal.claim_batch(first, LEASE), journal.claim_batch(second, LEASE)
+    gone = Outcome(Verdict.GONE, "410 Gone", 410, disable="it said 410")
+    journal.flush(mine.ring, [settled(other.owed[0], gone, "dead")], done=False)
+    assert Attempt.objects.count() == 3
+    assert not Hook.objects.exclude(disabled_at=None).exists()
+
+
 def test_a_delivery_of_another_batch_is_not_settled(journal, batch):
     claim = journal.claim_batch(batch, LEASE)
     journal.flush(claim.ring, [waiting(one) for one in claim.owed], done=True)
@@ -357,7 +438,7 @@ def test_pruning_takes_finished_events_with_all_that_is_theirs(journal, make_eve
     journal.flush(claim.ring, outcomes, done=True)
     past = timezone.now() - timedelta(days=60)
     Event.objects.exclude(pk=fresh.pk).update(finished_at=past)
-    assert journal.prune(timezone.now() - timedelta(days=30), 10) == 1
+    assert journal.prune(timezone.now() - timedelta(days=30), 10) == 3
     assert not Event.objects.filter(pk=old.pk).exists()
     assert not Delivery.objects.filter(event_id=old.pk).exists()
     assert Attempt.objects.count() == Delivery.objects.count() == 4

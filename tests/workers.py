@@ -1,0 +1,107 @@
+"""Real Celery processes for tests, on the tests' own database."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+from pathlib import Path
+from time import monotonic, sleep
+from typing import Any
+
+from django.db import connection
+
+ROOT = Path(__file__).parent.parent
+COLLECTION = "doh.collection,doh.maintenance"
+ELEMENT = "doh.element"
+
+
+class Workers:
+    """Starts Celery processes and ends them; their output is in a log."""
+
+    def __init__(self, folder: Path, **settings: Any) -> None:
+        self._folder = folder
+        self._settings = settings
+        self.processes: dict[str, subprocess.Popen[bytes]] = {}
+
+    def __enter__(self) -> "Workers":
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        for process in self.processes.values():
+            if process.poll() is None:
+                process.terminate()
+        for name in list(self.processes):
+            self.wait(name)
+
+    def start(self, name: str, *arguments: str) -> "subprocess.Popen[bytes]":
+        """Start a process of the Celery app: its command and options."""
+        environment = os.environ | {
+            "DJANGO_SETTINGS_MODULE": "tests.worker_settings",
+            "DOH_TEST_DATABASE": str(connection.settings_dict["NAME"]),
+            "DOH_TEST_SETTINGS": json.dumps(self._settings),
+            "PYTHONPATH": f"{ROOT}{os.pathsep}{ROOT / 'deploy' / 'demo'}",
+        }
+        celery = ["-W", "ignore", "-m", "coverage", "run", "-m", "celery", "-A", "tests.celery_app"]
+        with (self._folder / f"{name}.log").open("ab") as log:
+            process = subprocess.Popen(
+                [sys.executable, *celery, *arguments],
+                cwd=ROOT,
+                env=environment,
+                stdout=log,
+                stderr=log,
+                start_new_session=True,
+            )
+        self.processes[name] = process
+        return process
+
+    def worker(self, name: str, queues: str, *options: str) -> "subprocess.Popen[bytes]":
+        """Start a worker on some queues, and wait until it is ready."""
+        before = self.log(name).count(" ready.")
+        flags = ["-l", "INFO", "-n", f"{name}@%h", "-Q", queues]
+        process = self.start(name, "worker", *flags, *(options or ("-c", "1")))
+        self.until(lambda: self.log(name).count(" ready.") > before, name)
+        return process
+
+    def beat(self) -> None:
+        """Start beat."""
+        self.start("beat", "beat", "-s", str(self._folder / "schedule"))
+
+    def all(self) -> "Workers":
+        """Start what a deployment has."""
+        self.worker("collection", COLLECTION)
+        self.worker("element", ELEMENT, "-c", "2")
+        self.beat()
+        return self
+
+    def kill(self, name: str) -> None:
+        """End a process and its children at once, without a word."""
+        os.killpg(self.processes[name].pid, signal.SIGKILL)
+        self.processes.pop(name).wait()
+
+    def wait(self, name: str) -> int:
+        """Wait until a process ended; returns its status."""
+        process = self.processes.pop(name)
+        try:
+            return process.wait(60)
+        except subprocess.TimeoutExpired:
+            os.killpg(process.pid, signal.SIGKILL)
+            raise AssertionError(f"{name} did not end:\n{self.log(name)}") from None
+
+    def log(self, name: str) -> str:
+        """What a process has said."""
+        path = self._folder / f"{name}.log"
+        return path.read_text(errors="replace") if path.exists() else ""
+
+    def until(self, condition: Any, name: str, timeout: float = 60) -> None:
+        """Wait for a condition; fails with what a process has said."""
+        wait_until(condition, lambda: self.log(name), timeout)
+
+
+def wait_until(condition: Any, explain: Any = lambda: "", timeout: float = 60) -> None:
+    """Wait until a condition holds; fails with an explanation."""
+    deadline = monotonic() + timeout
+    while not condition():
+        if monotonic() > deadline:
+            raise AssertionError(f"not in {timeout:g} s\n{explain()}")
+        sleep(0.05)
