@@ -1,15 +1,12 @@
 """What every part of the journal stands on: one database, its clock, its locks."""
 
-from collections import defaultdict
 from collections.abc import Iterable, Iterator, Sequence
 from datetime import datetime, timedelta
-from functools import reduce
 from itertools import groupby
-from operator import or_
 from typing import Final, TypeVar
 
 from django.db import connections
-from django.db.models import Model, Q, QuerySet
+from django.db.models import Model, QuerySet
 
 from doh.journal.clock import database_now
 from doh.journal.packing import dump_pairs, pack
@@ -24,8 +21,8 @@ M = TypeVar("M", bound=Model)
 SUSPECT_AFTER: Final = 5
 GIVE_UP_AFTER: Final = 20
 
-#: Conditions that one query holds at most: databases limit the depth of an expression.
-_CONDITIONS = 100
+#: Pairs that one query may look for beyond those that it was asked for.
+_SPARE = 1_000
 
 
 class Ledger:
@@ -68,12 +65,13 @@ class Ledger:
 
     def _delivery_ids(self, pairs: Iterable[Pair]) -> dict[Pair, int]:
         """The keys of the deliveries that exist for exactly these pairs."""
+        wanted = set(pairs)
         found: dict[Pair, int] = {}
-        for condition in _conditions(pairs):
-            rows = self._deliveries().filter(condition)
+        for events, hooks in _blocks(wanted):
+            rows = self._deliveries().filter(event_id__in=events, hook_id__in=hooks)
             for event_id, hook_id, pk in rows.values_list("event_id", "hook_id", "pk"):
                 found[Pair(event_id, hook_id)] = pk
-        return found
+        return {pair: pk for pair, pk in found.items() if pair in wanted}
 
     def _write_batches(self, pairs: Sequence[Pair], size: int, due: datetime) -> list[Ring]:
         batches = [Batch(pairs=dump_pairs(part), due_at=due) for part in pack(pairs, size)]
@@ -85,13 +83,18 @@ class Ledger:
         return [Ring(batch.pk, batch.epoch) for batch in batches]
 
 
-def _conditions(pairs: Iterable[Pair]) -> Iterator[Q]:
-    """What finds exactly these pairs; events with the same hooks share one condition."""
-    events_by_hooks: dict[tuple[int, ...], list[int]] = defaultdict(list)
+def _blocks(pairs: Iterable[Pair]) -> Iterator[tuple[list[int], set[int]]]:
+    """Events and hooks whose every combination takes in the pairs, and not many others."""
+    events: list[int] = []
+    hooks: set[int] = set()
+    asked = 0
     for event_id, group in groupby(sorted(pairs), key=lambda pair: pair.event_id):
-        events_by_hooks[tuple(pair.hook_id for pair in group)].append(event_id)
-    conditions = [
-        Q(event_id__in=events, hook_id__in=hooks) for hooks, events in events_by_hooks.items()
-    ]
-    for start in range(0, len(conditions), _CONDITIONS):
-        yield reduce(or_, conditions[start : start + _CONDITIONS])
+        own = {pair.hook_id for pair in group}
+        if events and (len(events) + 1) * len(hooks | own) > asked + len(own) + _SPARE:
+            yield events, hooks
+            events, hooks, asked = [], set(), 0
+        events.append(event_id)
+        hooks |= own
+        asked += len(own)
+    if events:
+        yield events, hooks

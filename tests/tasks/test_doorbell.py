@@ -1,0 +1,168 @@
+"""Ringing from the web process: few messages, ids only, and no waiting for a broker in trouble."""
+
+import base64
+import json
+import os
+import signal
+import socket
+import subprocess
+from time import monotonic
+
+import pytest
+from django.db import transaction
+from services import free_port, valkey
+
+from doh.deliverers import celery as ringing
+from doh.deliverers import deliver_hook_using_task
+from doh.deliverers.chores import work_once
+from doh.deliverers.resolve import element
+from doh.journal import Ring
+from doh.models import Event
+from tests.app.models import Depot
+from tests.celery_app import app
+
+pytestmark = pytest.mark.django_db(transaction=True)
+
+
+@pytest.fixture
+def depot(hook_on):
+    made = Depot.objects.create(name="marked-payload")
+    hook_on(made, target="http://127.0.0.1:1/?marked-query")
+    return made
+
+
+def messages(broker):
+    names = ["doh.collection", "doh.element", "doh.maintenance", "doh.dead_letter", "celery"]
+    return [json.loads(text) for name in names for text in broker.lrange(name, 0, -1)]
+
+
+@pytest.fixture
+def only_redis(rabbit):
+    if rabbit:
+        pytest.skip("reads Redis lists")
+
+
+@pytest.mark.usefixtures("only_redis")
+def test_many_saves_ring_once_per_period(depot, broker):
+    with transaction.atomic():
+        for _ in range(100):
+            depot.save()
+    assert len(messages(broker)) == 1
+    for _ in range(100):
+        depot.save()
+    assert len(messages(broker)) <= 2
+    assert Event.objects.count() == 200
+
+
+@pytest.mark.usefixtures("only_redis")
+def test_a_ring_after_the_doorbell_was_answered_is_heard(depot, broker):
+    depot.save()
+    ringing.doorbell.answered()
+    depot.save()
+    assert len(messages(broker)) == 2
+
+
+@pytest.mark.usefixtures("only_redis")
+def test_messages_hold_ids_and_nothing_else(depot, broker):
+    depot.save()
+    ringing.doorbell.publish([Ring(7, 3)])
+    deliver_hook_using_task("http://127.0.0.1:1/marked-target", "marked-body")
+    found = messages(broker)
+    assert len(found) == 3
+    bodies = [json.loads(base64.b64decode(message["body"]))[0] for message in found]
+    assert [] in bodies
+    assert [7, 3] in bodies
+    everything = json.dumps(found) + "".join(map(str, bodies))
+    assert "marked" not in everything
+    assert "whsec" not in everything
+    assert b"marked" not in b"".join(broker.get(key) for key in broker.keys("doh:post:*"))
+
+
+@pytest.mark.usefixtures("only_redis")
+def test_an_unattached_post_can_be_taken_once(broker):
+    deliver_hook_using_task("http://127.0.0.1:1/", "{}")
+    (token,) = [key.decode().removeprefix("doh:post:") for key in broker.keys("doh:post:*")]
+    path = "doh.deliverers.base.HookDeliverer"
+    assert ringing.doorbell.take_post(token) == (path, "http://127.0.0.1:1/", "{}")
+    assert ringing.doorbell.take_post(token) is None
+    assert element().queued
+
+
+class Trouble:
+    """A broker in one kind of trouble, at a URL."""
+
+    def __init__(self, kind, folder):
+        self.kind, self.folder, self.port = kind, folder, free_port()
+        self.url = f"redis://127.0.0.1:{self.port}/0"
+
+    def __enter__(self):
+        if self.kind == "black hole":
+            self._sock = socket.create_server(("127.0.0.1", self.port), backlog=1)
+        elif self.kind == "blocked":
+            self._valkey = valkey(self.folder, self.port)
+            self._valkey.__enter__()
+            found = subprocess.run(
+                ["pgrep", "-f", f"127.0.0.1:{self.port}"],
+                capture_output=True,
+                text=True,
+                check=True,
+            )
+            self._pid = int(found.stdout.split()[0])
+            os.kill(self._pid, signal.SIGSTOP)
+        return self
+
+    def __exit__(self, *_):
+        if self.kind == "black hole":
+            self._sock.close()
+        elif self.kind == "blocked":
+            os.kill(self._pid, signal.SIGCONT)
+            self._valkey.__exit__(None, None, None)
+
+
+@pytest.mark.parametrize("kind", ["down", "black hole", "blocked"])
+def test_a_broker_in_trouble_neither_fails_a_save_nor_loses_an_event(
+    kind, depot, tmp_path, settings, receiver, hook_on, record_testsuite_property
+):
+    hook_on(depot)
+    with Trouble(kind, tmp_path / "valkey") as trouble:
+        settings.HOOK_REDIS_URL = trouble.url
+        healthy = app.conf.broker_url
+        app.conf.broker_url = trouble.url
+        try:
+            started = monotonic()
+            with transaction.atomic():
+                for _ in range(100):
+                    depot.save()
+            for _ in range(100):
+                depot.save()
+            record_testsuite_property(
+                f"seconds for 200 saves, broker {kind}", monotonic() - started
+            )
+        finally:
+            app.conf.broker_url = healthy
+    assert Event.objects.count() == 200
+    assert Event.objects.filter(due_at__isnull=False).count() == 200
+    work_once()
+    assert len(receiver.posts) == 200
+
+
+def test_nobody_rings_for_a_while_after_ringing_failed(depot, settings, monkeypatch, caplog):
+    monkeypatch.setattr(app.conf, "broker_url", "redis://127.0.0.1:1/0")
+    settings.HOOK_REDIS_URL = "redis://127.0.0.1:1/0"
+    depot.save()
+    depot.save()
+    assert caplog.text.count("Could not ring") == 1
+    assert not ringing.doorbell.publish([Ring(1, 0)])
+
+
+def test_what_a_forked_child_rings_goes_over_its_own_connections(depot, broker):
+    depot.save()
+    before = ringing.doorbell._producer
+    child = os.fork()
+    if child == 0:
+        ringing.doorbell.answered()
+        os._exit(0 if ringing.doorbell._producer is not before else 1)
+    assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 0
+    ringing.doorbell.answered()
+    depot.save()
+    assert ringing.doorbell._producer is before
