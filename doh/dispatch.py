@@ -8,7 +8,7 @@ from django.db.models import ExpressionWrapper, F, Model, TextField
 
 from doh import conf
 from doh.context import CurrentHook
-from doh.exceptions import BadTargetError, PayloadError, SecretUnreadableError
+from doh.exceptions import BadTargetError, PayloadError, SecretUnreadableError, reason_of
 from doh.fields import decrypt
 from doh.journal import BatchClaim, Journal, Owed, Settled
 from doh.models import Event, Hook
@@ -16,7 +16,7 @@ from doh.payloads import Dump, render, restore_snapshot
 from doh.retry import settle
 from doh.types import Outcome, Verdict
 from doh.version import USER_AGENT
-from doh.wire.request import Message, Request, build_request, clock, parse_target
+from doh.wire.request import Message, Request, build_request, clock, parse_target, signing_key
 
 #: Seconds until a pair is looked at again whose secret could not be read: that is for the
 #: operator to mend, and costs the hook none of its attempts.
@@ -148,7 +148,8 @@ class _Bodies:
 
     def _hook(self, owed: Owed) -> Hook:
         if self._hooks is None:
-            hooks = Hook.objects.using(self._alias).select_related("content_type")
+            # Without its secret: one that can't be read must not stop its neighbours.
+            hooks = Hook.objects.using(self._alias).select_related("content_type").defer("secret")
             self._hooks = hooks.in_bulk(self._hook_ids)
         try:
             return self._hooks[owed.hook_id]
@@ -162,7 +163,7 @@ class _Bodies:
                     event.label, event.snapshot or "", event.using
                 )
             except Exception as error:
-                raise PayloadError(f"the snapshot can't be read: {error}") from error
+                raise PayloadError(f"the snapshot can't be read: {reason_of(error)}") from error
         return self._instances[event.pk]
 
 
@@ -184,8 +185,10 @@ def _job(
         return _no_post(Verdict.CANCELLED, "the hook has expired")
     try:
         host = parse_target(hook.target)
-        secret = decrypt(hook.token)
+        # The body comes first: a secret that can't be read yet must not cost the pair its payload.
         body = bodies.body(owed, event)
+        secret = decrypt(hook.token)
+        signing_key(secret)
     except BadTargetError as error:
         return Outcome(Verdict.DEAD, str(error), attempted=False, disable=str(error))
     except PayloadError as error:

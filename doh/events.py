@@ -2,6 +2,7 @@
 
 import logging
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 from django.apps import apps
@@ -14,7 +15,7 @@ from doh.deliverers import project, resolve
 from doh.deliverers.kinds import CollectionDeliverer
 from doh.exceptions import HookConfigurationError
 from doh.journal import get_journal, ledger_alias
-from doh.models import ACTION_LENGTH, CHANGED, Event
+from doh.models import ACTION_LENGTH, CHANGED
 from doh.payloads import Content, compose
 from doh.silence import is_silent
 
@@ -23,14 +24,14 @@ logger = logging.getLogger(__name__)
 
 def send_event(
     instance: models.Model, action: str, payload: Any = None, using: str | None = None
-) -> Event | None:
+) -> bool:
     """Record an event in the running transaction, and hand it out when that commits.
 
     ``payload=None`` asks the model's payload methods; a ``str`` is JSON already dumped. Returns
-    the event; None if no hook listens. Raises ValueError for an instance without a key.
+    whether a hook listens. Raises ValueError for an instance without a key.
     """
     if is_silent():
-        return None
+        return False
     _check(instance, action)
     alias = using or instance._state.db or ledger_alias()
     subject = outbox.subject_of(instance, action, alias)
@@ -39,16 +40,18 @@ def send_event(
         event = _capture(instance, subject, payload)
         if event.hooks:
             captured.append(event)
-        return None
+        return bool(event.hooks)
     if not outbox.is_heard(subject):
-        return None
+        return False
     deliverer = _configured()
     content = compose(instance, payload, resolve.dump_of(deliverer), alias)
+    record = partial(_record, subject, content, deliverer)
     if alias == ledger_alias():
-        return _record(subject, content, deliverer)
-    # Another database commits on its own: the event can only be written once that is done.
-    transaction.on_commit(lambda: _record(subject, content, deliverer), using=alias, robust=True)
-    return None
+        record()
+    else:
+        # Another database commits on its own: the event can only be written once that is done.
+        transaction.on_commit(record, using=alias, robust=True)
+    return True
 
 
 def send_events(queryset: models.QuerySet[Any], action: str = CHANGED, payload: Any = None) -> int:
@@ -60,8 +63,7 @@ def send_events(queryset: models.QuerySet[Any], action: str = CHANGED, payload: 
     number = 0
     with transaction.atomic(using=ledger_alias()):
         for instance in queryset.iterator(chunk_size=1000):
-            if send_event(instance, action, payload, using=queryset.db) is not None:
-                number += 1
+            number += send_event(instance, action, payload, using=queryset.db)
     return number
 
 
@@ -92,14 +94,13 @@ def _configured() -> resolve.Deliverer[CollectionDeliverer]:
 
 def _record(
     subject: outbox.Subject, content: Content, deliverer: resolve.Deliverer[CollectionDeliverer]
-) -> Event:
+) -> None:
     handling = outbox.Handling(deliverer.path, resolve.has_result_hook(deliverer))
     event = outbox.write(subject, content, handling)
     commit = _running_commit()
     transaction.on_commit(
         lambda: _hand_out(event.pk, deliverer, commit), using=ledger_alias(), robust=True
     )
-    return event
 
 
 @dataclass(slots=True)

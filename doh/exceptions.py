@@ -23,8 +23,14 @@ class BadTargetError(HookError):
 
 
 class SecretUnreadableError(HookError):
-    """A stored secret can't be decrypted with any of the keys in use."""
+    """A stored secret can't be decrypted with any of the keys in use, or is none to sign with."""
 
 
 class AddressRefusedError(HookError):
     """The target's address may not be dialled."""
+
+
+def reason_of(error: BaseException) -> str:
+    """What went wrong in code of the project's own, as text that every database can store."""
+    text = f"{type(error).__name__}: {error}".replace("\0", "\N{REPLACEMENT CHARACTER}")
+    return text.encode(errors="replace").decode()

@@ -53,6 +53,15 @@ class ObjectForeignKey(GenericForeignKey):
             return content_type_of(type(obj))
         return super().get_content_type(id=id, using=using, model=model)
 
+    def __get__(self, instance: Any, cls: Any = None) -> Any:
+        """The object, read where its model lives; None if there is none."""
+        if instance is None or self.is_cached(instance):
+            return super().__get__(instance, cls)
+        model, key = instance.model, instance.object_id
+        found = None if model is None or key is None else model._base_manager.filter(pk=key).first()
+        self.set_cached_value(instance, found)
+        return found
+
 
 class Hook(models.Model):
     """A subscription: tell this URL whenever that happens to this object.

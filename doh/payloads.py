@@ -3,16 +3,18 @@
 import inspect
 from collections.abc import Callable
 from contextlib import AbstractContextManager, nullcontext
+from copy import copy
 from dataclasses import dataclass
 from decimal import Decimal
 from typing import Any
 
 import ujson
 from django.apps import apps
+from django.core.exceptions import ObjectDoesNotExist
 from django.core.serializers.json import DjangoJSONEncoder
 from django.db import models, transaction
 
-from doh.exceptions import PayloadError
+from doh.exceptions import PayloadError, reason_of
 
 #: Turns a payload into JSON text.
 Dump = Callable[[Any], str]
@@ -69,9 +71,9 @@ def compose(instance: models.Model, payload: Any, dump: Dump, using: str) -> Con
     """
     try:
         with _savepoint(using):
-            return _compose(instance, payload, dump)
+            return _compose(instance, payload, dump, using)
     except Exception as error:  # noqa: BLE001 - project code; the event carries the reason
-        return Content(error=f"the payload failed: {type(error).__name__}: {error}")
+        return Content(error=f"the payload failed: {reason_of(error)}")
 
 
 def _savepoint(using: str) -> AbstractContextManager[Any]:
@@ -80,24 +82,42 @@ def _savepoint(using: str) -> AbstractContextManager[Any]:
     return transaction.atomic(using=using) if inside else nullcontext()
 
 
-def _compose(instance: models.Model, payload: Any, dump: Dump) -> Content:
+def _compose(instance: models.Model, payload: Any, dump: Dump, using: str) -> Content:
     if payload is not None:
-        return Content(payload=payload if isinstance(payload, str) else _text(dump, payload))
+        return Content(payload=_storable(payload if isinstance(payload, str) else dump(payload)))
+    instance = _evaluated(instance, using)
     static = getattr(instance, "get_static_payload", None)
     if callable(static):
-        return Content(payload=_text(dump, _call_static(static)))
+        return Content(payload=_storable(dump(_call_static(static))))
     if callable(getattr(instance, "get_dynamic_payload", None)):
         return Content(snapshot=take_snapshot(instance))
     return Content(payload=EMPTY)
 
 
-def _text(dump: Dump, payload: Any) -> str:
-    text: Any = dump(payload)
+def _evaluated(instance: models.Model, using: str) -> models.Model:
+    """The instance; a copy with their values where it still holds expressions such as ``F()``."""
+    names = [
+        field.attname
+        for field in instance._meta.concrete_fields
+        if hasattr(instance.__dict__.get(field.attname), "resolve_expression")
+    ]
+    if not names:
+        return instance
+    saved = copy(instance)
+    saved.refresh_from_db(using=using, fields=names)
+    return saved
+
+
+def _storable(text: Any) -> str:
+    """What ``dump_payload`` gave, as text that every database and the wire can take."""
     if isinstance(text, bytes):
-        return text.decode()
-    if isinstance(text, str):
-        return text
-    raise PayloadError(f"dump_payload must return a str, not {type(text).__name__}")
+        text = text.decode()
+    if not isinstance(text, str):
+        raise PayloadError(f"dump_payload must return a str, not {type(text).__name__}")
+    text.encode()
+    if "\0" in text:
+        raise PayloadError("dump_payload must not return NUL characters")
+    return text
 
 
 def _call_static(method: Callable[..., Any]) -> Any:
@@ -117,7 +137,10 @@ def take_snapshot(instance: models.Model) -> str:
     """The instance's own columns as JSON text; see `restore_snapshot`."""
     values = {}
     for field in instance._meta.concrete_fields:
-        value = field.value_from_object(instance)
+        try:
+            value = field.value_from_object(instance)
+        except ObjectDoesNotExist:
+            continue  # A deferred field of an object that was deleted.
         if isinstance(field, models.JSONField):
             values[field.attname] = value
         else:
@@ -143,6 +166,6 @@ def restore_snapshot(label: str, snapshot: str, using: str) -> models.Model:
 def render(instance: models.Model, hook: models.Model, dump: Dump) -> str:
     """The dynamic payload for one hook; raises `PayloadError` with the reason if it fails."""
     try:
-        return _text(dump, instance.get_dynamic_payload(hook))  # type: ignore[attr-defined]
+        return _storable(dump(instance.get_dynamic_payload(hook)))  # type: ignore[attr-defined]
     except Exception as error:
-        raise PayloadError(f"the payload failed: {type(error).__name__}: {error}") from error
+        raise PayloadError(f"the payload failed: {reason_of(error)}") from error

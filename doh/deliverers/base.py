@@ -18,6 +18,7 @@ from doh.deliverers.kinds import (
     wants_response,
     wants_result,
 )
+from doh.deliverers.project import keywords_of
 from doh.deliverers.resolve import path_of
 from doh.deliverers.sending import Sender, run_after_deliver, transport
 from doh.exceptions import HookError
@@ -43,7 +44,7 @@ class HooksDeliverer(CollectionDeliverer):
 
         Takes the keywords ``app_label, object_name, instance_pk, action, payload``; the payload
         is JSON text, None asks the model, anything else is dumped. Called by a project rather
-        than for an event, it records one first.
+        than for an event, or with other keywords than those of the event, it records one first.
         """
         cls._for_event(event, cls._deliver_now)
 
@@ -56,13 +57,14 @@ class HooksDeliverer(CollectionDeliverer):
     @classmethod
     def _for_event(cls, event: dict[str, Any], act: Callable[[CurrentEvent], None]) -> None:
         current = current_event.get()
-        if current is not None:
+        if current is not None and _is_about(event, current):
             if not current.taken:
                 act(current)
             return
         recorded = record_call(cls, **event)
         if recorded is not None:
-            transaction.on_commit(partial(act, CurrentEvent(recorded)), using=ledger_alias())
+            now = partial(act, CurrentEvent(recorded))
+            transaction.on_commit(now, using=ledger_alias(), robust=True)
 
     @classmethod
     def _deliver_now(cls, event: CurrentEvent) -> None:
@@ -136,3 +138,8 @@ class HookDeliverer(ElementDeliverer):
 
         if not doorbell.post_once(path_of(cls), target, payload):
             logger.warning("No worker could be told of a POST: it is dropped")
+
+
+def _is_about(event: dict[str, Any], current: CurrentEvent) -> bool:
+    """Whether a call is for the current event: handed out bare, or delegated with its keywords."""
+    return not event or (current.claim is not None and event == keywords_of(current.claim))

@@ -16,7 +16,8 @@ from doh.deliverers.sending import Sender, Sent
 from doh.dispatch import Job
 from doh.wire.guard import Address
 from doh.wire.outcome import judge
-from doh.wire.requests_transport import RequestsTransport, TransportOptions
+from doh.wire.request import Request
+from doh.wire.requests_transport import RequestsTransport, TransportOptions, dial
 
 
 class EventletHooksDeliverer(HooksDeliverer):
@@ -39,19 +40,23 @@ def send_with_eventlet(jobs: Iterable[Job]) -> Iterator[Sent]:
     pool = eventlet.GreenPool(limit)
     done: Any = eventlet.queue.LightQueue()
     under_way = 0
-    for job in jobs:
-        if under_way >= limit:
+    try:
+        for job in jobs:
+            if under_way >= limit:
+                yield done.get()
+                under_way -= 1
+            pool.spawn_n(_post, transport, job, job.request(), done.put)
+            under_way += 1
+        for _ in range(under_way):
             yield done.get()
-            under_way -= 1
-        pool.spawn_n(_post, transport, job, done.put)
-        under_way += 1
-    for _ in range(under_way):
-        yield done.get()
-    transport.close()
+    finally:
+        transport.close()
 
 
-def _post(transport: RequestsTransport, job: Job, done: Callable[[Sent], None]) -> None:
-    reply, response = transport.post(job.request())
+def _post(
+    transport: RequestsTransport, job: Job, request: Request, done: Callable[[Sent], None]
+) -> None:
+    reply, response = transport.post(request)
     done(Sent(job, judge(reply, job.host), response))
 
 
@@ -63,7 +68,7 @@ def _green_transport() -> RequestsTransport:
             total_timeout=conf.total_timeout(),
             ca_bundle=conf.ca_bundle(),
             dial=_green_dial,
-            ssl_context=_green_ssl_context(),
+            ssl_context=_green_ssl_context(conf.ca_bundle()),
         )
     )
 
@@ -71,18 +76,12 @@ def _green_transport() -> RequestsTransport:
 def _green_dial(address: Address, timeout: float | None) -> socket.socket:
     from eventlet.green import socket as green
 
-    sock = green.socket(address.family, socket.SOCK_STREAM)
-    try:
-        sock.settimeout(timeout)
-        sock.connect((address.host, address.port))
-    except BaseException:
-        sock.close()
-        raise
-    return sock  # type: ignore[no-any-return]
+    return dial(address, timeout, green.socket)
 
 
-@lru_cache(maxsize=1)
-def _green_ssl_context() -> Any:
+@lru_cache(maxsize=4)
+def _green_ssl_context(ca_bundle: str | None) -> Any:  # noqa: ARG001 - urllib3 loads it
+    """One context for each bundle: what was trusted once stays trusted in a context."""
     from eventlet.green import ssl as green
 
     return green.SSLContext(green.PROTOCOL_TLS_CLIENT)

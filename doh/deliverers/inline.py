@@ -86,15 +86,26 @@ class _Run:
         self._flushed_at = time.monotonic()
 
     def run(self) -> None:
-        """Send every job; a lost claim ends it, whoever has the batch now does the rest."""
-        for sent in self._send(self._startable()):
-            self._unwritten.append(sent.job.settle(sent.outcome))
-            if self._watcher is not None and sent.response is not None:
-                self._responses.append(sent)
-            late = time.monotonic() - self._flushed_at >= FLUSH_EVERY
-            if (late or len(self._unwritten) >= FLUSH_SIZE) and not self._flush(done=False):
-                return
+        """Send every job; a lost claim ends it, whoever has the batch now does the rest.
+
+        Whatever else ends it, what was sent is written down, so that it is not sent again.
+        """
+        try:
+            for sent in self._send(self._startable()):
+                self._note(sent)
+                late = time.monotonic() - self._flushed_at >= FLUSH_EVERY
+                if (late or len(self._unwritten) >= FLUSH_SIZE) and not self._flush(done=False):
+                    return
+        except BaseException:
+            if self._unwritten:
+                self._flush(done=False)
+            raise
         self._flush(done=self._complete)
+
+    def _note(self, sent: Sent) -> None:
+        self._unwritten.append(sent.job.settle(sent.outcome))
+        if self._watcher is not None and sent.response is not None:
+            self._responses.append(sent)
 
     def _startable(self) -> Iterator[Job]:
         """The jobs, as long as the lease leaves time for one more."""

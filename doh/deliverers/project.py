@@ -9,7 +9,7 @@ from doh import conf
 from doh.context import CurrentEvent, working_on
 from doh.deliverers.kinds import CollectionDeliverer
 from doh.deliverers.resolve import Deliverer, collection_at
-from doh.exceptions import HookConfigurationError
+from doh.exceptions import HookConfigurationError, reason_of
 from doh.journal import EventClaim, Journal
 from doh.retry import next_delay
 
@@ -19,14 +19,18 @@ logger = logging.getLogger(__name__)
 def hand_over(
     journal: Journal, claim: EventClaim, deliverer: Deliverer[CollectionDeliverer]
 ) -> None:
-    """Call it: returned means released, an exception means again, on the schedule."""
+    """Call it: returned means released, an exception means again, on the schedule.
+
+    An event that it has passed on to a built-in deliverer is that one's to see through.
+    """
     current = CurrentEvent(claim.id, claim)
     try:
         with working_on(current):
             deliverer.call(**keywords_of(claim))
     except Exception as error:
         logger.exception("The collection deliverer %s failed", deliverer.path)
-        _postpone(journal, claim, f"{type(error).__name__}: {error}")
+        if not current.taken:
+            _postpone(journal, claim, reason_of(error))
     else:
         if not current.taken:
             journal.release_event(claim)

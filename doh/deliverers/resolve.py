@@ -10,7 +10,7 @@ from django.core.signals import setting_changed
 
 from doh import conf
 from doh.deliverers.kinds import CollectionDeliverer, ElementDeliverer, wants_result
-from doh.exceptions import HookConfigurationError
+from doh.exceptions import HookConfigurationError, reason_of
 from doh.payloads import Dump
 
 K = TypeVar("K", CollectionDeliverer, ElementDeliverer)
@@ -53,8 +53,9 @@ def element_at(path: str) -> Deliverer[ElementDeliverer]:
 
 
 def dump_of(deliverer: Deliverer[CollectionDeliverer]) -> Dump:
-    """The ``dump_payload`` that goes with a collection deliverer."""
-    return (deliverer.kind or CollectionDeliverer)().dump_payload
+    """The ``dump_payload`` that goes with a collection deliverer, made when it is called."""
+    kind = deliverer.kind or CollectionDeliverer
+    return lambda payload: kind().dump_payload(payload)
 
 
 def dump_for(path: str) -> Dump:
@@ -97,9 +98,10 @@ def _load(path: str) -> Any:
     _refuse_locals(path)
     try:
         return pkgutil.resolve_name(path)
-    except (ImportError, AttributeError, ValueError) as error:
+    except Exception as error:
+        # Any: a module may fail at its import in any way, and a save must not fail with it.
         raise HookConfigurationError(
-            f"The deliverer {path!r} can't be imported: {error}."
+            f"The deliverer {path!r} can't be imported: {reason_of(error)}."
         ) from error
 
 

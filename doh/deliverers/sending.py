@@ -1,6 +1,7 @@
 """Send the jobs of one batch, in this thread, and give back what came of each."""
 
 import logging
+import os
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from functools import lru_cache
@@ -13,8 +14,9 @@ from doh.context import sending_to
 from doh.deliverers.kinds import ElementDeliverer
 from doh.deliverers.resolve import Deliverer
 from doh.dispatch import Job
-from doh.types import Outcome, Verdict
-from doh.wire.outcome import judge, judge_status
+from doh.exceptions import reason_of
+from doh.types import Answer, Outcome, Verdict
+from doh.wire.outcome import judge
 from doh.wire.requests_transport import RequestsTransport, TransportOptions
 
 logger = logging.getLogger(__name__)
@@ -35,11 +37,14 @@ Sender = Callable[[Iterable[Job]], Iterator[Sent]]
 
 def transport() -> RequestsTransport:
     """The pooled transport for the timeouts that are set now."""
-    return _transport(conf.connect_timeout(), conf.total_timeout(), conf.ca_bundle())
+    return _transport(os.getpid(), conf.connect_timeout(), conf.total_timeout(), conf.ca_bundle())
 
 
 @lru_cache(maxsize=4)
-def _transport(connect: float, total: float, ca_bundle: str | None) -> RequestsTransport:
+def _transport(
+    _process: int, connect: float, total: float, ca_bundle: str | None
+) -> RequestsTransport:
+    # By process: after a fork, pooled connections are the parent's still.
     return RequestsTransport(TransportOptions(connect, total, ca_bundle))
 
 
@@ -78,19 +83,19 @@ def _outcome_of_call(call: Callable[[str, str], Any], job: Job) -> Outcome:
     try:
         with sending_to(job.hook):
             result = call(job.target, job.body)
+        if not isinstance(result, requests.Response):
+            return Outcome(Verdict.SUCCEEDED, host=job.host)
+        return judge(_answer_in(result), job.host)
     except Exception as error:
         logger.warning("The element deliverer failed for hook %s", job.hook.pk, exc_info=True)
-        return Outcome(Verdict.RETRY, f"{type(error).__name__}: {error}", host=job.host)
-    if not isinstance(result, requests.Response):
-        return Outcome(Verdict.SUCCEEDED, host=job.host)
-    headers = {name.lower(): value for name, value in result.headers.items()}
-    found = judge_status(result.status_code, headers)
-    return Outcome(
-        found.verdict,
-        found.detail,
-        result.status_code,
-        retry_after=found.retry_after,
-        disable=found.disable,
-        elapsed=result.elapsed.total_seconds(),
-        host=job.host,
+        return Outcome(Verdict.RETRY, reason_of(error), host=job.host)
+
+
+def _answer_in(response: requests.Response) -> Answer:
+    return Answer(
+        status_code=response.status_code,
+        reason=response.reason or "",
+        headers=tuple(response.headers.items()),
+        body=b"",
+        elapsed=response.elapsed.total_seconds(),
     )

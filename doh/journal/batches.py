@@ -8,14 +8,11 @@ from django.db import transaction
 from django.db.models import F
 
 from doh.journal.again import again
-from doh.journal.ledger import GIVE_UP_AFTER, SUSPECT_AFTER, Ledger
+from doh.journal.ledger import GIVE_UP_AFTER, SUSPECT_AFTER, Ledger, seconds_of_claim
 from doh.journal.packing import dump_pairs, load_pairs
 from doh.journal.records import BatchClaim, Owed, Ring
 from doh.models import Batch
 from doh.types import Pair
-
-#: Seconds that a suspected batch waits at most between two claims.
-_LONGEST_PAUSE = 3600.0
 
 
 class BatchLedger(Ledger):
@@ -41,7 +38,8 @@ class BatchLedger(Ledger):
                 if len(owed) > 1:
                     self._take_apart(batch, owed)
                     return None
-                self._slow_down(batch, lease)
+                until = self.after(seconds_of_claim(batch.tries, lease))
+                self._batches().filter(pk=batch.pk).update(due_at=until)
         given_up = batch.tries > GIVE_UP_AFTER
         return BatchClaim(batch.pk, batch.epoch, tuple(owed), batch.bodies, given_up)
 
@@ -59,14 +57,15 @@ class BatchLedger(Ledger):
     def hand_back(self, rings: Iterable[Ring]) -> list[Ring]:
         """Give up claims, or batches nobody could be told of: the next sweep takes them.
 
-        Returns the doorbells at which they may be claimed at once.
+        Returns the doorbells at which they may be claimed at once. Whoever gives a claim up is
+        alive, so none of the batches is suspected of anything.
         """
         with transaction.atomic(using=self.alias):
             now = self.now()
             return [
                 Ring(ring.batch_id, ring.epoch + 1)
                 for ring in sorted(rings)
-                if self._batch(ring).update(due_at=now, epoch=F("epoch") + 1)
+                if self._batch(ring).update(due_at=now, epoch=F("epoch") + 1, tries=0)
             ]
 
     @again
@@ -137,8 +136,3 @@ class BatchLedger(Ledger):
                 event_id=one.event_id, hook_id=one.hook_id, batch_id=batch.pk
             ).update(batch_id=part.pk)
         self._batches().filter(pk=batch.pk).delete()
-
-    def _slow_down(self, batch: Batch, lease: float) -> None:
-        """Double the time until the next claim with each: a broken release can be mended."""
-        pause = min(lease * 2 ** (batch.tries - SUSPECT_AFTER), max(lease, _LONGEST_PAUSE))
-        self._batches().filter(pk=batch.pk).update(due_at=self.after(pause))

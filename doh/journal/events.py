@@ -11,7 +11,7 @@ from django.db.models import F, Q, QuerySet, Value
 from django.db.models.functions import Collate
 
 from doh.journal.again import again
-from doh.journal.ledger import GIVE_UP_AFTER, SUSPECT_AFTER, Ledger
+from doh.journal.ledger import GIVE_UP_AFTER, SUSPECT_AFTER, Ledger, seconds_of_claim
 from doh.journal.records import EventClaim, Ring
 from doh.models import DETAIL_LENGTH, Event, Hook
 from doh.querysets import ANY_ACTION
@@ -177,8 +177,9 @@ class EventLedger(Ledger):
             now = self.now()
             found = self._lock(rows.order_by("due_at"), skip=True).values_list(*_CLAIMED)[:limit]
             claims = self._sane([EventClaim(*row) for row in found], now)
+            seconds = seconds_of_claim(claims[0].futile + 1, lease) if claims else lease
             self._events().filter(pk__in=[claim.id for claim in claims]).update(
-                epoch=F("epoch") + 1, due_at=now + timedelta(seconds=lease)
+                epoch=F("epoch") + 1, due_at=now + timedelta(seconds=seconds)
             )
         return [replace(claim, epoch=claim.epoch + 1) for claim in claims]
 

@@ -20,6 +20,8 @@ M = TypeVar("M", bound=Model)
 #: then on claimed alone; claims after which it is given up.
 SUSPECT_AFTER: Final = 5
 GIVE_UP_AFTER: Final = 20
+#: Seconds that a suspect waits at most between two claims.
+_LONGEST_PAUSE = 3600.0
 
 #: Pairs that one query may look for beyond those that it was asked for.
 _SPARE = 1_000
@@ -81,6 +83,15 @@ class Ledger:
             for batch in batches:
                 batch.save(using=self.alias, force_insert=True)
         return [Ring(batch.pk, batch.epoch) for batch in batches]
+
+
+def seconds_of_claim(number: int, lease: float) -> float:
+    """Seconds that claim number so-and-so in vain lasts: ever more for a suspect, up to an hour.
+
+    If it is a broken release that kills the claimants, there is time to mend it.
+    """
+    doubled = lease * 2.0 ** max(0, number - SUSPECT_AFTER)
+    return min(doubled, max(lease, _LONGEST_PAUSE))
 
 
 def _blocks(pairs: Iterable[Pair]) -> Iterator[tuple[list[int], set[int]]]:

@@ -12,6 +12,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from contextvars import ContextVar
 from itertools import count
+from typing import Final
 
 
 class Watch:
@@ -64,7 +65,7 @@ def watched(sock: socket.socket) -> None:
 
 
 class Watchdog:
-    """A thread that expires watches; started with the first of them."""
+    """A thread that expires watches; started with the first of them, and anew after a fork."""
 
     def __init__(self) -> None:
         self._heap: list[tuple[float, int, Watch]] = []
@@ -110,3 +111,7 @@ class Watchdog:
                     continue
                 heapq.heappop(self._heap)
                 watch.expire()
+
+
+#: The watchdog of this process: one thread, however many requests there are.
+watchdog: Final = Watchdog()

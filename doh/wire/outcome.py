@@ -53,7 +53,7 @@ def retry_after(value: str, now: datetime) -> float | None:
     else:
         try:
             moment = parsedate_to_datetime(value)
-        except (ValueError, TypeError):
+        except (ValueError, TypeError, OverflowError):
             return None
         if moment.tzinfo is None:
             moment = moment.replace(tzinfo=UTC)

@@ -13,14 +13,14 @@ from secrets import token_bytes
 from typing import Final
 from urllib.parse import quote, urlsplit
 
-from doh.exceptions import BadTargetError
+from doh.exceptions import BadTargetError, SecretUnreadableError
 
 SECRET_PREFIX: Final = "whsec_"  # noqa: S105 - what every secret begins with
 SECRET_BYTES: Final = 32
 MAX_TARGET: Final = 2048
 _SCHEMES: Final = ("http", "https")
-#: What may stand in a header as it is; the rest of an object's key is percent-encoded.
-_HEADER_SAFE: Final = "!#$&'()*+,-./:;<=>?@[]^_`{|}~ "
+#: What may stand in a header as it is; the rest of an action or a key is percent-encoded.
+_HEADER_SAFE: Final = "!#$&'()*+,-./:;<=>?@[]^_`{|}~"
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,14 +54,20 @@ def new_secret() -> str:
 
 
 @lru_cache(maxsize=65_536)
-def _key(secret: str) -> bytes:
-    return b64decode(secret.removeprefix(SECRET_PREFIX))
+def signing_key(secret: str) -> bytes:
+    """The bytes that a secret stands for; raises `SecretUnreadableError` if it stands for none."""
+    try:
+        return b64decode(secret.removeprefix(SECRET_PREFIX))
+    except ValueError as error:
+        raise SecretUnreadableError(
+            f"A hook's secret must be {SECRET_PREFIX!r} and base64: {error}."
+        ) from error
 
 
 def sign(secret: str, uid: str, timestamp: int, body: bytes) -> str:
     """The ``v1`` signature of a body sent under an id at a time (seconds since the epoch)."""
     content = b"%s.%d.%s" % (uid.encode(), timestamp, body)
-    digest = hmac.digest(_key(secret), content, hashlib.sha256)
+    digest = hmac.digest(signing_key(secret), content, hashlib.sha256)
     return "v1," + b64encode(digest).decode()
 
 
@@ -109,7 +115,7 @@ def build_request(
         headers += [
             ("webhook-id", message.uid),
             ("webhook-timestamp", str(timestamp)),
-            ("Doh-Event", message.event),
+            ("Doh-Event", quote(message.event, safe=_HEADER_SAFE)),
             ("Doh-Object", quote(message.object_id, safe=_HEADER_SAFE)),
             ("Doh-Sequence", str(message.sequence)),
         ]

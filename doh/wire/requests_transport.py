@@ -4,20 +4,19 @@ import socket
 import ssl
 import time
 from collections.abc import Callable
-from contextlib import AbstractContextManager
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from http.cookiejar import DefaultCookiePolicy
-from typing import Any, Final, Protocol
+from typing import Any, Final
 
 import requests
 from requests.adapters import HTTPAdapter
 from urllib3.connection import HTTPConnection, HTTPSConnection
 from urllib3.connectionpool import HTTPConnectionPool, HTTPSConnectionPool
-from urllib3.exceptions import ConnectTimeoutError, HTTPError, NameResolutionError
+from urllib3.exceptions import ConnectTimeoutError, IncompleteRead, NameResolutionError
 
-from doh.exceptions import AddressRefusedError, HookError
+from doh.exceptions import AddressRefusedError
 from doh.types import Answer, Failure
-from doh.wire.deadline import Watchdog, watched
+from doh.wire.deadline import watchdog, watched
 from doh.wire.guard import Address, Policy, any_address, resolve
 from doh.wire.request import Request
 
@@ -30,15 +29,11 @@ _POOLED_CONNECTIONS: Final = 32
 Dial = Callable[[Address, float | None], socket.socket]
 
 
-class Watching(Protocol):
-    """What bounds a whole request: a context manager whose value knows whether time ran out."""
-
-    def __call__(self, seconds: float, /) -> AbstractContextManager[Any]: ...
-
-
-def dial(address: Address, timeout: float | None) -> socket.socket:
-    """Open a plain blocking TCP connection."""
-    sock = socket.socket(address.family, socket.SOCK_STREAM)
+def dial(
+    address: Address, timeout: float | None, kind: type[socket.socket] = socket.socket
+) -> socket.socket:
+    """Open a TCP connection over a socket of some kind: a plain blocking one, or eventlet's."""
+    sock = kind(address.family, socket.SOCK_STREAM)
     try:
         sock.settimeout(timeout)
         sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
@@ -59,7 +54,20 @@ class TransportOptions:
     policy: Policy = any_address
     dial: Dial = dial
     ssl_context: ssl.SSLContext | None = None
-    watching: Watching = field(default_factory=lambda: Watchdog().watching)
+
+
+class _Session(requests.Session):
+    """A session that takes nothing from the environment, and nothing from one target to another."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        # No proxies, no .netrc, no CA bundle from the environment; no cookies between targets.
+        self.trust_env = False
+        self.cookies.set_policy(DefaultCookiePolicy(allowed_domains=[]))
+
+    def get_redirect_target(self, resp: requests.Response) -> None:  # noqa: ARG002
+        """None: even unfollowed, a redirect has its whole body read and unpacked by a session."""
+        return
 
 
 class RequestsTransport:
@@ -67,21 +75,21 @@ class RequestsTransport:
 
     def __init__(self, options: TransportOptions) -> None:
         self._options = options
-        self._session = requests.Session()
-        # No proxies, no .netrc, no CA bundle from the environment; no cookies between targets.
-        self._session.trust_env = False
+        self._session = _Session()
         self._session.verify = options.ca_bundle or True
-        self._session.cookies.set_policy(DefaultCookiePolicy(allowed_domains=[]))
         for scheme in ("http://", "https://"):
             self._session.mount(scheme, _Adapter(options))
 
     def post(self, request: Request) -> tuple[Answer | Failure, requests.Response | None]:
-        """Send one request; returns the reply, and the response object where one came whole."""
+        """Send one request; returns the reply, and the response object where one came whole.
+
+        Never raises: whatever one target brings about must not reach its neighbours.
+        """
         started = time.monotonic()
-        with self._options.watching(self._options.total_timeout) as watch:
+        with watchdog.watching(self._options.total_timeout) as watch:
             try:
                 response = self._send(request)
-            except (requests.RequestException, HTTPError, OSError, ValueError, HookError) as error:
+            except Exception as error:  # noqa: BLE001
                 detail = self._late() if watch.expired else self._describe(error)
                 return Failure(detail, time.monotonic() - started), None
             # The flag comes before the status: a request cut in mid-headers can report 200.
@@ -111,14 +119,9 @@ class RequestsTransport:
             allow_redirects=False,
             timeout=(self._options.connect_timeout, self._options.total_timeout),
         )
-        body = response.raw.read(BODY_LIMIT, decode_content=False)
-        response._content = body
-        response._content_consumed = True  # type: ignore[attr-defined]
         response.url = request.url
-        if response.raw.length_remaining == 0 or not body:
-            response.raw.release_conn()
-        else:
-            response.raw.close()
+        response._content = _beginning(response.raw)
+        response._content_consumed = True  # type: ignore[attr-defined]
         return response
 
     def _late(self) -> str:
@@ -130,7 +133,7 @@ class RequestsTransport:
         for known, text in (
             (AddressRefusedError, "the target's address is not allowed"),
             (NameResolutionError, "the target's host name can't be resolved"),
-            (socket.gaierror, "the target's host name can't be resolved"),
+            ((socket.gaierror, UnicodeError), "the target's host name can't be resolved"),
             (ssl.SSLCertVerificationError, "the target's TLS certificate is not valid"),
             (ssl.SSLError, "the TLS handshake with the target failed"),
             (
@@ -143,6 +146,20 @@ class RequestsTransport:
             if any(isinstance(cause, known) for cause in causes):
                 return text
         return "the connection to the target failed"
+
+
+def _beginning(raw: Any) -> bytes:
+    """The first bytes of a body, not decoded; its connection is kept only if nothing is left."""
+    body: bytes = raw.read(BODY_LIMIT, decode_content=False)
+    left = raw.length_remaining
+    if left and len(body) < BODY_LIMIT:
+        raw.close()
+        raise IncompleteRead(len(body), left)
+    if left == 0 or not body:
+        raw.release_conn()
+    else:
+        raw.close()
+    return body
 
 
 def _causes(error: BaseException) -> list[BaseException]:
@@ -204,15 +221,22 @@ def _pools(options: TransportOptions) -> dict[str, type[HTTPConnectionPool]]:
 
 
 def _open_guarded(connection: HTTPConnection, options: TransportOptions) -> socket.socket:
-    """Resolve once, have every answer judged, and dial one address after the other."""
+    """Resolve once, have every answer judged, and dial one address after the other.
+
+    However many addresses a name has, they share one connect timeout.
+    """
     try:
         found = resolve(connection.host, connection.port or 80, options.policy)
     except socket.gaierror as error:
         raise NameResolutionError(connection.host, connection, error) from error
-    failure: OSError = OSError("the host name has no address")
+    end = time.monotonic() + options.connect_timeout
+    failure: OSError = TimeoutError()
     for address in found:
+        left = end - time.monotonic()
+        if left <= 0:
+            break
         try:
-            sock = options.dial(address, options.connect_timeout)
+            sock = options.dial(address, left)
         except OSError as error:
             failure = error
         else:

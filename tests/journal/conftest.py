@@ -8,6 +8,7 @@ from doh.models import Event, Hook, content_type_of
 from doh.payloads import EMPTY
 from tests.app.models import Vehicle
 from tests.journal.invariant import assert_owned_once
+from tests.journal.steps import fan_out
 
 
 def journal_kinds() -> list[str]:
@@ -63,3 +64,12 @@ def make_hooks(owner):
 @pytest.fixture
 def make_event(transactional_db):
     return write_event
+
+
+@pytest.fixture
+def batch(journal, make_event, make_hooks):
+    """The doorbell of a batch of three pairs."""
+    make_hooks(3)
+    make_event(result_hook=True)
+    (ring,) = fan_out(journal)
+    return ring

@@ -8,7 +8,7 @@ from django.utils import timezone
 
 from doh.journal.clock import DatabaseNow, database_now
 from doh.models import Event
-from tests.journal.test_contract import LEASE
+from tests.journal.steps import LEASE
 
 MOMENT = timedelta(seconds=30)
 

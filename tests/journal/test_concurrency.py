@@ -4,13 +4,13 @@ import threading
 from datetime import timedelta
 
 import pytest
-from django.db import OperationalError, connection, connections, transaction
+from django.db import OperationalError, connection, transaction
 from django.utils import timezone
 
 from doh.journal import Journal
 from doh.journal.again import ATTEMPTS, again, is_passing
 from doh.models import Batch, Delivery, Event
-from tests.journal.test_contract import LEASE, fan_out, settled
+from tests.journal.steps import LEASE, fan_out, settled, together
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
@@ -23,31 +23,6 @@ def _server(transactional_db):
 
 
 needs_server = pytest.mark.usefixtures("_server")
-
-
-def together(*functions):
-    """Run functions at once, each on a connection of its own; returns their results."""
-    barrier = threading.Barrier(len(functions))
-    results = [None] * len(functions)
-
-    def run(place, function):
-        try:
-            barrier.wait(10)
-            results[place] = function()
-        except Exception as error:
-            results[place] = error
-        finally:
-            connections.close_all()
-
-    threads = [
-        threading.Thread(target=run, args=(place, function))
-        for place, function in enumerate(functions)
-    ]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join(60)
-    return results
 
 
 @needs_server

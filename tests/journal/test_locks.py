@@ -11,8 +11,7 @@ from doh.journal import Ring, again
 from doh.journal.packing import dump_pairs
 from doh.models import Batch, Delivery, Event
 from doh.types import Pair
-from tests.journal.test_concurrency import together
-from tests.journal.test_contract import BAD, LEASE, fan_out, settled
+from tests.journal.steps import BAD, LEASE, fan_out, settled, together
 
 pytestmark = pytest.mark.skipif(connection.vendor == "sqlite", reason="SQLite locks no rows")
 

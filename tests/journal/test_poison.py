@@ -9,7 +9,7 @@ from doh.dispatch import prepare
 from doh.journal.ledger import GIVE_UP_AFTER, SUSPECT_AFTER
 from doh.models import Batch, Delivery, Event
 from tests.journal.invariant import assert_owned_once, owned_pairs
-from tests.journal.test_contract import LEASE, fan_out, make_due, settled, waiting
+from tests.journal.steps import LEASE, fan_out, make_due, settled, waiting
 
 
 def sweep(journal):
@@ -95,9 +95,11 @@ def test_only_the_poisonous_pair_becomes_a_dead_letter(journal, trio):
     assert Event.objects.get().finished_at is not None
 
 
-def test_sweeps_and_hand_backs_alone_never_raise_suspicion(journal, trio):
+def test_neither_sweeps_nor_claims_that_are_handed_back_raise_suspicion(journal, trio):
     for _ in range(2 * GIVE_UP_AFTER):
         journal.hand_back(sweep(journal))
+    for _ in range(2 * GIVE_UP_AFTER):
+        journal.hand_back([journal.claim_batch(sweep(journal)[0], LEASE).ring])
     claim = journal.claim_batch(sweep(journal)[0], LEASE)
     assert (len(claim.owed), claim.given_up) == (3, False)
 
@@ -108,6 +110,8 @@ def test_a_suspected_event_is_claimed_alone_and_after_its_neighbours(journal, ma
     claims = [journal.claim_events(10, LEASE) for _ in range(4)]
     assert [claim.id for claim in claims[0]] == [events[2].pk]
     assert [len(part) for part in claims] == [1, 1, 1, 0]
+    leases = dict(Event.objects.values_list("pk", "due_at"))
+    assert all(leases[one.pk] > leases[events[2].pk] for one in events[:2])
 
 
 def test_an_event_claimed_in_vain_too_often_is_given_up_with_a_reason(journal, make_event):

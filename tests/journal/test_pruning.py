@@ -6,8 +6,8 @@ from uuid import uuid4
 from django.utils import timezone
 
 from doh.models import Attempt, Delivery, Event, Hook, content_type_of
-from tests.app.models import Depot
-from tests.journal.test_contract import BAD, LEASE, fan_out, settled, waiting
+from tests.app.models import Depot, Vehicle
+from tests.journal.steps import BAD, LEASE, fan_out, settled, waiting
 
 
 def send(journal, outcome=settled):
@@ -140,3 +140,47 @@ def test_an_object_with_a_uuid_is_looked_up_by_it(journal, make_event, make_hook
     fan_out(journal)
     assert journal.prune_orphans(10) == 1
     assert Hook.objects.get().object_id == str(alive.pk)
+
+
+def test_pruning_takes_finished_events_with_all_that_is_theirs(journal, make_event, make_hooks):
+    make_hooks(2)
+    old, waiting_event, fresh = make_event(), make_event(), make_event()
+    (ring,) = fan_out(journal)
+    claim = journal.claim_batch(ring, LEASE)
+    outcomes = [
+        waiting(one, 1000) if one.event_id == waiting_event.pk else settled(one, BAD, "dead")
+        for one in claim.owed
+    ]
+    journal.flush(claim.ring, outcomes, done=True)
+    past = timezone.now() - timedelta(days=60)
+    Event.objects.exclude(pk=fresh.pk).update(finished_at=past)
+    assert journal.prune(timezone.now() - timedelta(days=30), 10) == 3
+    assert not Event.objects.filter(pk=old.pk).exists()
+    assert not Delivery.objects.filter(event_id=old.pk).exists()
+    assert Attempt.objects.count() == Delivery.objects.count() == 4
+
+
+def test_hooks_of_a_deleted_object_go_once_its_deletion_is_settled(journal, make_event, make_hooks):
+    make_hooks(1, action="deleted")
+    (other,) = make_hooks(1, object_id="2")
+    make_event(action="deleted")
+    assert journal.prune_orphans(10) == 0
+    (ring,) = fan_out(journal)
+    claim = journal.claim_batch(ring, LEASE)
+    journal.flush(claim.ring, [waiting(claim.owed[0])], done=True)
+    assert journal.prune_orphans(10) == 0
+    (ring,) = journal.gather_retries(10, 10, 600)
+    claim = journal.claim_batch(ring, LEASE)
+    journal.flush(claim.ring, [settled(claim.owed[0])], done=True)
+    assert journal.prune_orphans(10) == 1
+    assert Hook.objects.get().pk == other
+
+
+def test_hooks_stay_if_the_object_exists_again(journal, make_event, make_hooks):
+    make_hooks(1, action="deleted")
+    make_event(action="deleted")
+    (ring,) = fan_out(journal)
+    claim = journal.claim_batch(ring, LEASE)
+    journal.flush(claim.ring, [settled(claim.owed[0])], done=True)
+    Vehicle.objects.create(pk=1, name="again")
+    assert journal.prune_orphans(10) == 0

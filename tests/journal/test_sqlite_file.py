@@ -11,8 +11,7 @@ from django.utils import timezone
 from doh.journal import Journal
 from doh.models import Batch, Delivery, Event, Hook, content_type_of
 from tests.app.models import Vehicle
-from tests.journal.test_concurrency import together
-from tests.journal.test_contract import LEASE, settled
+from tests.journal.steps import LEASE, settled, together
 
 FILE = "file"
 

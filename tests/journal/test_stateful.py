@@ -19,7 +19,7 @@ from doh.types import Pair
 from tests.app.models import Vehicle
 from tests.journal.conftest import journal_kinds, write_event
 from tests.journal.invariant import assert_nothing_lost, assert_owned_once
-from tests.journal.test_contract import BAD, GOOD, LEASE, make_due, settled
+from tests.journal.steps import BAD, GOOD, LEASE, make_due, settled
 
 HOOKS = [("1", "changed"), ("2", "changed"), ("1", "*"), (None, "changed"), ("1", "deleted")]
 STATUSES = ["succeeded", "waiting", "dead", "cancelled"]

@@ -44,7 +44,9 @@ class Green(Inline):
     """The same over eventlet's sockets."""
 
     def __init__(self, policy, ca_bundle):
-        super().__init__(policy, ca_bundle, dial=_green_dial, ssl_context=_green_ssl_context())
+        super().__init__(
+            policy, ca_bundle, dial=_green_dial, ssl_context=_green_ssl_context(ca_bundle)
+        )
 
 
 class Curl:

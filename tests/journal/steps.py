@@ -1,0 +1,64 @@
+"""The steps of collectors and workers, in short."""
+
+import threading
+from datetime import timedelta
+
+from django.db import connections
+from django.utils import timezone
+
+from doh.journal import Settled
+from doh.types import Outcome, Verdict
+from tests.journal.invariant import assert_owned_once
+
+LEASE = 60.0
+GOOD = Outcome(Verdict.SUCCEEDED, status_code=200)
+BAD = Outcome(Verdict.RETRY, "500 Internal Server Error", 500, elapsed=0.5)
+
+
+def fan_out(journal, limit=100, size=100):
+    rings, claims = [], journal.claim_events(1000, LEASE)
+    while claims:
+        pairs = journal.match(claims, limit)
+        found, claims = journal.commit_slice(
+            claims, pairs, limit, batch_size=size, lease=LEASE, queue_lease=600
+        )
+        rings += found
+        assert_owned_once()
+    return rings
+
+
+def settled(owed, outcome=GOOD, status="succeeded", delay=None):
+    return Settled(owed, outcome, status, owed.attempts + 1, delay)
+
+
+def waiting(owed, delay=0.0):
+    return settled(owed, BAD, "waiting", delay)
+
+
+def make_due(model):
+    model.objects.filter(due_at__isnull=False).update(due_at=timezone.now() - timedelta(hours=1))
+
+
+def together(*functions):
+    """Run functions at once, each on a connection of its own; returns their results."""
+    barrier = threading.Barrier(len(functions))
+    results = [None] * len(functions)
+
+    def run(place, function):
+        try:
+            barrier.wait(10)
+            results[place] = function()
+        except Exception as error:
+            results[place] = error
+        finally:
+            connections.close_all()
+
+    threads = [
+        threading.Thread(target=run, args=(place, function))
+        for place, function in enumerate(functions)
+    ]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join(60)
+    return results
