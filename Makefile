@@ -6,7 +6,7 @@ BIN := $(VENV)/bin
 READY := $(VENV)/ready
 SERVICES := $(BIN)/python deploy/demo/services.py .demo/services --
 
-.PHONY: help setup demo demo-serve test test-databases test-rabbitmq lint types imports wheel wheel-check clean
+.PHONY: help setup demo demo-serve demo-check test test-databases test-rabbitmq lint types imports wheel wheel-check clean
 
 help:  ## Say what can be made
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
@@ -45,6 +45,9 @@ types: $(READY)  ## Check types
 
 imports: $(READY)  ## Check that rooms import only rooms below them
 	$(BIN)/lint-imports
+
+demo-check: $(READY)  ## Check the demo: it ends, fails plainly, serves, leaves nothing behind
+	$(BIN)/python -X dev -m pytest tests/deployment/test_demo.py
 
 wheel-check: $(READY)  ## Use the built wheel in a project of somebody else
 	$(SERVICES) $(BIN)/python tests/wheel/check.py

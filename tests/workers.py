@@ -5,6 +5,7 @@ import os
 import signal
 import subprocess
 import sys
+from contextlib import suppress
 from pathlib import Path
 from time import monotonic, sleep
 from typing import Any
@@ -28,11 +29,19 @@ class Workers:
         return self
 
     def __exit__(self, *_: object) -> None:
-        for process in self.processes.values():
-            if process.poll() is None:
-                process.terminate()
-        for name in list(self.processes):
-            self.wait(name)
+        """Ask them all to stop; whatever happens meanwhile, none of them outlives the test."""
+        running = dict(self.processes)
+        try:
+            for process in running.values():
+                if process.poll() is None:
+                    process.terminate()
+            for name in running:
+                self.wait(name)
+        finally:
+            for process in running.values():
+                with suppress(ProcessLookupError):
+                    os.killpg(process.pid, signal.SIGKILL)
+                process.wait()
 
     def start(self, name: str, *arguments: str) -> "subprocess.Popen[bytes]":
         """Start a process of the Celery app: its command and options."""
@@ -83,7 +92,7 @@ class Workers:
         """Wait until a process ended; returns its status."""
         process = self.processes.pop(name)
         try:
-            return process.wait(60)
+            return process.wait(120)
         except subprocess.TimeoutExpired:
             os.killpg(process.pid, signal.SIGKILL)
             raise AssertionError(f"{name} did not end:\n{self.log(name)}") from None
@@ -93,12 +102,12 @@ class Workers:
         path = self._folder / f"{name}.log"
         return path.read_text(errors="replace") if path.exists() else ""
 
-    def until(self, condition: Any, name: str, timeout: float = 60) -> None:
+    def until(self, condition: Any, name: str, timeout: float = 120) -> None:
         """Wait for a condition; fails with what a process has said."""
         wait_until(condition, lambda: self.log(name), timeout)
 
 
-def wait_until(condition: Any, explain: Any = lambda: "", timeout: float = 60) -> None:
+def wait_until(condition: Any, explain: Any = lambda: "", timeout: float = 120) -> None:
     """Wait until a condition holds; fails with an explanation."""
     deadline = monotonic() + timeout
     while not condition():

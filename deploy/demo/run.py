@@ -30,16 +30,19 @@ def main() -> int:
     """Set up, tell the story, judge it; 0 if all of it happened."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--serve", action="store_true", help="leave it running")
-    serve = parser.parse_args().serve
+    parser.add_argument(
+        "--limit", type=float, default=LIMIT, metavar="SECONDS", help="give up after (50)"
+    )
+    options = parser.parse_args()
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
     try:
         with ExitStack() as stack:
-            return _run(stack, serve)
+            return _run(stack, options.serve, options.limit)
     except KeyboardInterrupt:
-        return 0 if serve else 130
+        return 0 if options.serve else 130
 
 
-def _run(stack: ExitStack, serve: bool) -> int:
+def _run(stack: ExitStack, serve: bool, limit: float) -> int:
     view = stack.enter_context(View())
     view.say("Starting PostgreSQL, Valkey, Celery workers and beat …")
     folder = stack.enter_context(_folder())
@@ -58,7 +61,7 @@ def _run(stack: ExitStack, serve: bool) -> int:
     _wait(
         lambda: not story.missing(story.result(receivers.posts)),
         lambda: view.settled(story.settled()),
-        LIMIT,
+        limit,
     )
     found = story.result(receivers.posts)
     view.summary(found)
@@ -77,7 +80,9 @@ def _folder() -> Iterator[Path]:
     """A folder of this run's own, where temporary files go too."""
     base = ROOT / ".demo"
     base.mkdir(exist_ok=True)
-    with tempfile.TemporaryDirectory(dir=base, prefix="run-", ignore_cleanup_errors=True) as name:
+    with tempfile.TemporaryDirectory(
+        dir=base, prefix=f"run-{os.getpid()}-", ignore_cleanup_errors=True
+    ) as name:
         os.environ["TMPDIR"] = name
         os.environ["PYTHONDONTWRITEBYTECODE"] = "1"
         yield Path(name)

@@ -1,4 +1,5 @@
 import os
+from contextlib import ExitStack
 
 import pytest
 import redis
@@ -35,20 +36,17 @@ def broker(redis_url, settings, monkeypatch):
 @pytest.fixture
 def workers(tmp_path, transactional_db):
     """Makes the Celery processes of a test."""
-    made = []
+    with ExitStack() as made:
 
-    def make(**overrides):
-        chosen = {
-            "HOOK_COLLECTION_DELIVERER": TASK,
-            "HOOK_ELEMENT_DELIVERER": ELEMENT_TASK,
-            **overrides,
-        }
-        made.append(Workers(tmp_path, **chosen))
-        return made[-1]
+        def make(**overrides):
+            chosen = {
+                "HOOK_COLLECTION_DELIVERER": TASK,
+                "HOOK_ELEMENT_DELIVERER": ELEMENT_TASK,
+                **overrides,
+            }
+            return made.enter_context(Workers(tmp_path, **chosen))
 
-    yield make
-    for one in made:
-        one.__exit__()
+        yield make
 
 
 @pytest.fixture

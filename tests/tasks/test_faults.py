@@ -125,7 +125,7 @@ def test_twenty_thousand_hooks_on_one_object_are_all_told(bus, many, receiver, w
     # The receiver answers some hundreds a second: more at once would only wait for their timeout.
     running = workers(HOOK_MAX_IN_FLIGHT=100).all()
     bus.save()
-    running.until(settled(20_000), "element", timeout=100)
+    running.until(settled(20_000), "element", timeout=240)
     assert len({post.path for post in receiver.posts}) == 20_000
     assert len(receiver.posts) == Delivery.objects.aggregate(made=Sum("attempts"))["made"]
     assert Event.objects.get().finished_at is not None

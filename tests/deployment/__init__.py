@@ -1,0 +1,1 @@
+"""Tests of what a user starts: the demo and the deployments."""
