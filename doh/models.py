@@ -105,6 +105,7 @@ class Hook(models.Model):
             models.Index(
                 fields=["content_type", "object_id", "action", "id"], name="doh_hook_listening"
             ),
+            NotNullIndex(fields=["disabled_at"], name="doh_hook_disabled"),
         ]
 
     def __str__(self) -> str:
@@ -148,6 +149,8 @@ class Event(models.Model):
     payload = models.TextField(null=True)  # noqa: DJ001 - null: rendered from the snapshot
     snapshot = models.TextField(null=True)  # noqa: DJ001 - null: no snapshot was needed
     error = models.CharField(max_length=DETAIL_LENGTH, blank=True)
+    #: W3C trace context of the request that caused it; null if there was none.
+    traceparent = models.CharField(max_length=55, null=True)  # noqa: DJ001
     occurred_at = models.DateTimeField(default=timezone.now)
     due_at = models.DateTimeField(null=True)
     epoch = models.PositiveIntegerField(default=0)
@@ -241,6 +244,7 @@ class Delivery(models.Model):
             NotNullIndex(fields=["due_at"], name="doh_delivery_due"),
             NotNullIndex(fields=["batch_id"], name="doh_delivery_batch"),
             ValueIndex(fields=["status", "event"], value="waiting", name="doh_delivery_waiting"),
+            ValueIndex(fields=["status", "id"], value="dead", name="doh_delivery_dead"),
             models.Index(fields=["hook", "id"], name="doh_delivery_hook"),
         ]
 
@@ -266,6 +270,16 @@ class Attempt(models.Model):
 
     def __str__(self) -> str:
         return f"attempt {self.number} of delivery {self.delivery_id}"
+
+
+class Heartbeat(models.Model):
+    """When a chore was last begun: whoever was to send, carry and do it was alive then."""
+
+    name = models.CharField(primary_key=True, max_length=40)
+    at = models.DateTimeField()
+
+    def __str__(self) -> str:
+        return f"{self.name} at {self.at}"
 
 
 def content_type_of(model: type[models.Model], using: str | None = None) -> ContentType:

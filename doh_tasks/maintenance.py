@@ -19,6 +19,7 @@ STEPS = 50
 def sweep() -> None:
     """Look for whatever is due in the ledger and nobody came for, and have it done."""
     journal = get_journal()
+    journal.beat()
     for _ in range(STEPS):
         rings = journal.overdue_batches(STEP, conf.queue_lease())
         if rings:

@@ -20,6 +20,7 @@ STEP = 200
 def work_once() -> int:
     """Do whatever is due: fan-outs, batches, retries, result hooks; returns how many steps."""
     journal = get_journal()
+    journal.beat()
     steps = 0
     while _collect(journal) or _retry(journal) or run_result_hooks(journal):
         steps += 1

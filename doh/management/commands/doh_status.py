@@ -1,0 +1,118 @@
+"""``manage.py doh_status``: one screen on how the deliveries are doing."""
+
+import json
+import sys
+import time
+from argparse import ArgumentParser
+from dataclasses import asdict, dataclass
+from typing import Any
+
+from django.core.management.base import BaseCommand, CommandError
+from django.db import DatabaseError, close_old_connections
+
+from doh.deliverers import resolve
+from doh.journal import get_journal
+from doh.status import (
+    Broker,
+    Detail,
+    Finding,
+    Level,
+    Limits,
+    Vitals,
+    judge,
+    read_detail,
+    read_vitals,
+    survey_broker,
+    worst,
+)
+from doh.status.page import lay_out
+
+_CLEAR = "\033[2J\033[H"
+
+
+@dataclass(frozen=True, slots=True)
+class _Status:
+    vitals: Vitals
+    detail: Detail
+    broker: Broker | None
+    findings: list[Finding]
+
+
+class Command(BaseCommand):
+    """Tell how the deliveries are doing."""
+
+    help = (
+        "Tell how the deliveries are doing: what is owed and for how long, rates, failing and"
+        " disabled hooks, dead letters, broker and sweep. The exit status is 0 if all is well, 1"
+        " for a warning, 2 if something is critical."
+    )
+
+    def add_arguments(self, parser: ArgumentParser) -> None:
+        """Declare the options."""
+        normal = Limits()
+        parser.add_argument("--json", action="store_true", help="Print JSON.")
+        parser.add_argument(
+            "--watch", type=float, metavar="SECONDS", help="Look again so often, until Ctrl-C."
+        )
+        for name, default, what in (
+            ("--warn-age", normal.warn_age, "Warn if something owed waits so long"),
+            ("--crit-age", normal.crit_age, "Critical if something owed waits so long"),
+            ("--warn-sweep", normal.warn_sweep, "Warn if the last sweep is so long ago"),
+            ("--crit-sweep", normal.crit_sweep, "Critical if the last sweep is so long ago"),
+        ):
+            parser.add_argument(
+                name, type=float, default=default, metavar="SECONDS", help=f"{what} ({default:g})."
+            )
+
+    def handle(self, *_: Any, **options: Any) -> None:
+        """Print the status once, or again and again; ends with its level."""
+        names = ("warn_age", "crit_age", "warn_sweep", "crit_sweep")
+        limits = Limits(**{name: options[name] for name in names})
+        level = self._print(limits, options["json"])
+        try:
+            while options["watch"] is not None:
+                time.sleep(options["watch"])
+                close_old_connections()
+                if not options["json"]:
+                    self.stdout.write(_CLEAR, ending="")
+                level = self._print(limits, options["json"])
+        except KeyboardInterrupt:
+            pass
+        if level:
+            sys.exit(level)
+
+    def _print(self, limits: Limits, as_json: bool) -> Level:
+        status = _read(limits)
+        if as_json:
+            self.stdout.write(json.dumps(_as_json(status)))
+        else:
+            self.stdout.write("\n".join(lay_out(*_parts(status))))
+        return worst(status.findings)
+
+
+def _read(limits: Limits) -> _Status:
+    journal = get_journal()
+    broker = survey_broker() if _queued() else None
+    try:
+        vitals, detail = read_vitals(journal), read_detail(journal)
+    except DatabaseError as error:
+        raise CommandError(
+            f"The ledger can't be read: {error}", returncode=Level.CRITICAL
+        ) from error
+    return _Status(vitals, detail, broker, judge(vitals, limits, broker))
+
+
+def _parts(status: _Status) -> tuple[Vitals, Detail, Broker | None, list[Finding]]:
+    return status.vitals, status.detail, status.broker, status.findings
+
+
+def _queued() -> bool:
+    return resolve.collection().queued or resolve.element().queued
+
+
+def _as_json(status: _Status) -> dict[str, Any]:
+    found = asdict(status)
+    found["findings"] = [
+        {"level": one.level.name.lower(), "text": one.text} for one in status.findings
+    ]
+    return {"level": worst(status.findings).name.lower(), **found}

@@ -1,0 +1,19 @@
+"""How the deliveries are doing: read from the ledger and the broker, judged, and laid out."""
+
+from doh.status.broker import Broker, survey_broker
+from doh.status.judge import Finding, Level, Limits, judge, worst
+from doh.status.ledger import Detail, Vitals, read_detail, read_vitals
+
+__all__ = [
+    "Broker",
+    "Detail",
+    "Finding",
+    "Level",
+    "Limits",
+    "Vitals",
+    "judge",
+    "read_detail",
+    "read_vitals",
+    "survey_broker",
+    "worst",
+]
