@@ -11,6 +11,7 @@ from doh.context import CurrentHook
 from doh.exceptions import BadTargetError, PayloadError, SecretUnreadableError, reason_of
 from doh.fields import decrypt
 from doh.journal import BatchClaim, Journal, Owed, Settled
+from doh.lease import Lease
 from doh.models import Event, Hook
 from doh.payloads import Dump, render, restore_snapshot
 from doh.retry import settle
@@ -59,6 +60,7 @@ class Work:
     """What a claimed batch comes to: POSTs to make, and pairs that need none."""
 
     claim: BatchClaim
+    lease: Lease
     jobs: tuple[Job, ...]
     settled: tuple[Settled, ...]
     #: Dotted paths of the deliverers of its events.
@@ -68,10 +70,12 @@ class Work:
 def prepare(journal: Journal, claim: BatchClaim, dump_for: DumpFor) -> Work | None:
     """Read the hooks and events of a batch, render what is dynamic, and keep it.
 
-    None if the batch turned out to be somebody else's.
+    However long the project's payload methods take, the claim is kept alive. None if the batch
+    turned out to be somebody else's.
     """
+    lease = Lease(journal, claim.ring)
     if claim.given_up:
-        return _give_up(claim)
+        return _give_up(claim, lease)
     events = _events(journal, claim.owed)
     bodies = _Bodies(journal, claim, dump_for)
     hooks = _hooks(journal, claim.owed)
@@ -79,6 +83,8 @@ def prepare(journal: Journal, claim: BatchClaim, dump_for: DumpFor) -> Work | No
     settled: list[Settled] = []
     now = journal.now()
     for owed in claim.owed:
+        if not lease.keep():
+            return None
         found = _job(owed, events.get(owed.event_id), hooks.get(owed.hook_id), bodies, now)
         if isinstance(found, Job):
             jobs.append(found)
@@ -87,10 +93,10 @@ def prepare(journal: Journal, claim: BatchClaim, dump_for: DumpFor) -> Work | No
     if bodies.rendered and not journal.store_bodies(claim.ring, bodies.all()):
         return None
     deliverers = frozenset(event.deliverer for event in events.values())
-    return Work(claim, tuple(jobs), tuple(settled), deliverers)
+    return Work(claim, lease, tuple(jobs), tuple(settled), deliverers)
 
 
-def _give_up(claim: BatchClaim) -> Work:
+def _give_up(claim: BatchClaim, lease: Lease) -> Work:
     """Dead letters, without a look at what may have killed everybody who looked."""
     outcome = _no_post(Verdict.DEAD, "given up: its batch was claimed in vain too often")
     bodies = claim.bodies or {}
@@ -98,7 +104,7 @@ def _give_up(claim: BatchClaim) -> Work:
         settle(owed, outcome, conf.retry_schedule(), owed.body or bodies.get(owed.key))
         for owed in claim.owed
     ]
-    return Work(claim, (), tuple(settled), frozenset())
+    return Work(claim, lease, (), tuple(settled), frozenset())
 
 
 @dataclass(frozen=True, slots=True)

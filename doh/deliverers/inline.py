@@ -82,7 +82,6 @@ class _Run:
         self._watcher = watcher_of(element().kind)
         self._unwritten: list[Settled] = list(work.settled)
         self._responses: list[Sent] = []
-        self._claimed_at = time.monotonic()
         self._flushed_at = time.monotonic()
 
     def run(self) -> None:
@@ -111,14 +110,10 @@ class _Run:
         """The jobs, as long as the lease leaves time for one more."""
         self._complete = False
         for job in self._work.jobs:
-            if time.monotonic() - self._claimed_at > conf.sending_window() and not self._renew():
+            if not self._work.lease.keep():
                 return
             yield job
         self._complete = True
-
-    def _renew(self) -> bool:
-        self._claimed_at = time.monotonic()
-        return self._journal.renew(self._ring, conf.lease())
 
     def _flush(self, *, done: bool) -> bool:
         flushed = self._journal.flush(self._ring, self._unwritten, done=done)

@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from doh.deliverers.kinds import ElementDeliverer
 from doh.dispatch import Job, Work
 from doh.journal import Journal, Ring, Settled
+from doh.lease import Lease
 from doh.types import Answer
 
 
@@ -23,19 +24,17 @@ class Seen:
 class Flight:
     """The jobs of one claimed batch: waiting, in the air, or landed and not yet written.
 
-    Only the loop's thread touches ``jobs``, only the scribe's the fields below it. ``valid_until``
-    (monotonic seconds) is when the last POST may start; it moves on with the lease.
+    Only the loop's thread touches ``jobs``, only the scribe's the fields below it.
     """
 
     journal: Journal
     ring: Ring
+    lease: Lease
     watcher: type[ElementDeliverer] | None
     jobs: deque[Job]
     size: int
     missing: int
     unwritten: list[Settled]
-    valid_until: float
-    renewed_at: float
     oldest: float
     seen: list[Seen] = field(default_factory=list)
     #: Jobs were left: what remains of the batch lives on.
@@ -50,19 +49,16 @@ class Flight:
         journal: Journal,
         work: Work,
         watcher: type[ElementDeliverer] | None,
-        window: float,
     ) -> "Flight":
-        """A flight for prepared work whose POSTs may start for ``window`` seconds from now."""
-        now = time.monotonic()
+        """A flight for prepared work."""
         return cls(
             journal=journal,
             ring=work.claim.ring,
+            lease=work.lease,
             watcher=watcher,
             jobs=deque(work.jobs),
             size=len(work.jobs) + len(work.settled),
             missing=len(work.jobs),
             unwritten=list(work.settled),
-            valid_until=now + window,
-            renewed_at=now,
-            oldest=now,
+            oldest=time.monotonic(),
         )

@@ -141,7 +141,7 @@ class Loop:
             flight = self._waiting[0]
             if not flight.jobs:
                 self._waiting.popleft()
-            elif flight.lost or time.monotonic() > flight.valid_until:
+            elif flight.lost or time.monotonic() > flight.lease.starts_until:
                 self._waiting.popleft()
                 self._cut(flight)
             else:

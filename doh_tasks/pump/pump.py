@@ -42,7 +42,7 @@ class Pump:
         self, journal: Journal, work: Work, watcher: type[ElementDeliverer] | None
     ) -> Flight:
         """Send a batch; its ``done`` event is set when nothing more will be written for it."""
-        flight = Flight.of(journal, work, watcher, conf.sending_window())
+        flight = Flight.of(journal, work, watcher)
         with self._room:
             self._outstanding += flight.size
         self._scribe.expect(flight)

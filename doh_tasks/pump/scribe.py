@@ -12,7 +12,6 @@ from typing import Final
 
 from django.db import InterfaceError, OperationalError, connections
 
-from doh import conf
 from doh.dispatch import Job
 from doh.journal import Flushed, Journal
 from doh.types import Answer, Failure
@@ -122,8 +121,8 @@ class Scribe:
         old = bool(flight.unwritten) and flight.oldest <= now - FLUSH_EVERY
         if flight.missing == 0 or many or old:
             self._flush(flight)
-        elif flight.renewed_at <= now - conf.lease() / 3 and not flight.lost:
-            self._renew(flight, now)
+        elif not flight.lost:
+            flight.lost = not flight.lease.keep()
 
     def _flush(self, flight: Flight) -> None:
         landed = flight.missing == 0
@@ -145,13 +144,6 @@ class Scribe:
             flight.done.set()
         flight.size -= number
         self._written(flight, number, seen)
-
-    def _renew(self, flight: Flight, now: float) -> None:
-        if flight.journal.renew(flight.ring, conf.lease()):
-            flight.renewed_at = now
-            flight.valid_until = now + conf.sending_window()
-        else:
-            flight.lost = True
 
     def _hand_back(self, flight: Flight) -> None:
         """Write what landed, and let others have the rest at once."""

@@ -66,7 +66,10 @@ class Curl:
         from collections import deque
 
         flight = SimpleNamespace(
-            jobs=deque([job]), watcher=object, lost=False, valid_until=float("inf")
+            jobs=deque([job]),
+            watcher=object,
+            lost=False,
+            lease=SimpleNamespace(starts_until=float("inf")),
         )
         self._loop.launch(flight)
         return self._replies.get(timeout=30)
