@@ -3,6 +3,7 @@
 import json
 from typing import TYPE_CHECKING, Any
 
+from django import forms
 from django.contrib import admin, messages
 from django.db.models import Q, QuerySet
 from django.http import HttpRequest, HttpResponse
@@ -11,18 +12,23 @@ from django.utils.html import format_html
 from django.utils.translation import gettext_lazy as _
 from django.utils.translation import ngettext
 
+from doh.disclosure import show_secrets
+from doh.exceptions import SecretUnreadableError
 from doh.explain import where
 from doh.journal import get_journal
 from doh.models import Attempt, Delivery, Event, Hook
 from doh.querysets import DeliveryQuerySet, HookQuerySet
 from doh.trial import send_trial
+from doh.wire.signing import Scheme
 
 if TYPE_CHECKING:
     _HookAdmin = admin.ModelAdmin[Hook]
+    _HookForm = forms.ModelForm[Hook]
     _LedgerAdmin = admin.ModelAdmin[Any]
     _AttemptInline = admin.TabularInline[Attempt, Delivery]
 else:
     _HookAdmin = _LedgerAdmin = admin.ModelAdmin
+    _HookForm = forms.ModelForm
     _AttemptInline = admin.TabularInline
 
 
@@ -49,6 +55,19 @@ class StateFilter(admin.SimpleListFilter):
         return queryset
 
 
+class HookForm(_HookForm):
+    """A hook, with a choice of how it signs; later, rotating changes that."""
+
+    scheme = forms.ChoiceField(
+        label=_("signature"),
+        required=False,
+        choices=[
+            (Scheme.HMAC, _("v1: a secret shared with the receiver")),
+            (Scheme.ED25519, _("v1a: ed25519, the receiver has a public key")),
+        ],
+    )
+
+
 @admin.register(Hook)
 class HookAdmin(_HookAdmin):
     """Register hooks, enable and disable them, try them out."""
@@ -64,14 +83,15 @@ class HookAdmin(_HookAdmin):
         "action",
         "target",
         "expires_at",
-        "signing_secret",
+        "signing",
         "created_at",
         "disabled_at",
         "disabled_reason",
     )
-    readonly_fields = ("signing_secret", "created_at", "disabled_at", "disabled_reason")
+    form = HookForm
+    readonly_fields = ("signing", "created_at", "disabled_at", "disabled_reason")
     raw_id_fields = ("user",)
-    actions = ("enable", "disable", "send_test_event")
+    actions = ("enable", "disable", "rotate_secret", "send_test_event")
     show_full_result_count = False
 
     @admin.display(description=_("object"))
@@ -91,19 +111,48 @@ class HookAdmin(_HookAdmin):
             return f"disabled: {hook.disabled_reason}" if hook.disabled_reason else "disabled"
         return "enabled" if hook.is_enabled else "expired"
 
-    @admin.display(description=_("signing secret"))
-    def signing_secret(self, hook: Hook) -> str:
-        """Never the secret itself."""
-        return "whsec_••••••••" if hook.pk else str(_("shown once, when the hook is saved"))
+    @admin.display(description=_("signed with"))
+    def signing(self, hook: Hook) -> str:
+        """Never the secret itself; a public key is no secret."""
+        try:
+            return hook.public_key or "whsec_••••••••"
+        except SecretUnreadableError as error:
+            return str(error)
+
+    def get_queryset(self, request: HttpRequest) -> HookQuerySet:
+        """Without what is encrypted: one secret that can't be read must not hide the others."""
+        hooks: HookQuerySet = Hook.objects.all()
+        ordering = self.get_ordering(request)
+        return (hooks.order_by(*ordering) if ordering else hooks).defer(*Hook.ENCRYPTED)
+
+    def get_fields(self, request: HttpRequest, obj: Hook | None = None) -> Any:
+        """How it signs is chosen for a new hook, and shown of another."""
+        fields = super().get_fields(request, obj)
+        return [name if obj or name != "signing" else "scheme" for name in fields]
+
+    def save_model(self, request: HttpRequest, obj: Hook, form: HookForm, change: bool) -> None:
+        """A new hook signs as it was chosen."""
+        if not change:
+            obj.scheme = form.cleaned_data["scheme"] or Scheme.HMAC
+        super().save_model(request, obj, form, change)
 
     def response_add(
-        self, request: HttpRequest, obj: Hook, post_url_continue: str | None = None
+        self,
+        request: HttpRequest,
+        obj: Hook,
+        post_url_continue: str | None = None,  # noqa: ARG002 - the page links there
     ) -> HttpResponse:
         """Show the secret this once."""
-        text = _("The signing secret of this hook is shown only now: {}")
-        shown = format_html("<code>{}</code>", obj.secret)
-        messages.warning(request, format_html(str(text), shown))
-        return super().response_add(request, obj, post_url_continue)
+        return show_secrets(self.admin_site, request, [obj], rotated=False)
+
+    @admin.action(description=_("Rotate the secrets of selected hooks"), permissions=["change"])
+    def rotate_secret(self, request: HttpRequest, queryset: HookQuerySet) -> HttpResponse:
+        """Give each a new secret, and show it this once."""
+        hooks = list(queryset.select_related("content_type"))
+        for hook in hooks:
+            hook.rotate_secret()
+            self.log_change(request, hook, "Rotated the secret.")
+        return show_secrets(self.admin_site, request, hooks, rotated=True)
 
     @admin.action(description=_("Enable selected hooks"), permissions=["change"])
     def enable(self, request: HttpRequest, queryset: HookQuerySet) -> None:

@@ -30,6 +30,7 @@ _READERS: tuple[Callable[[], object], ...] = (
     conf.ring_timeout,
     conf.keep_days,
     conf.encryption_keys,
+    conf.hub_signature,
 )
 
 

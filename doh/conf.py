@@ -162,6 +162,14 @@ def encryption_keys() -> list[str]:
     return list(_get("HOOK_ENCRYPTION_KEYS", ()))
 
 
+def hub_signature() -> bool:
+    """Whether a POST also carries GitHub's form of a signature, ``X-Hub-Signature-256``."""
+    value = _get("HOOK_HUB_SIGNATURE", False)
+    if not isinstance(value, bool):
+        raise HookConfigurationError(f"HOOK_HUB_SIGNATURE must be True or False, not {value!r}.")
+    return value
+
+
 def ca_bundle() -> str | None:
     """Path of a PEM file with the certificate authorities to trust; None means certifi's."""
     value = _get("HOOK_CA_BUNDLE", None)

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 
 from doh.journal import EventClaim
 from doh.wire.request import Message
+from doh.wire.signing import Keyring
 
 
 @dataclass(slots=True)
@@ -30,7 +31,7 @@ class CurrentHook:
     """What an element deliverer needs to sign for the hook it was called for."""
 
     pk: int
-    secret: str
+    keyring: Keyring
     message: Message
 
 

@@ -1,15 +1,15 @@
 """From a claimed batch to signed requests, and from their outcomes to what is written."""
 
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 
-from django.db.models import ExpressionWrapper, F, Model, TextField
+from django.db.models import Model
 
 from doh import conf
 from doh.context import CurrentHook
 from doh.exceptions import BadTargetError, PayloadError, SecretUnreadableError, reason_of
-from doh.fields import decrypt
+from doh.fields import decrypt, stored
 from doh.journal import BatchClaim, Journal, Owed, Settled
 from doh.lease import Lease
 from doh.models import Event, Hook
@@ -17,7 +17,8 @@ from doh.payloads import Dump, render, restore_snapshot
 from doh.retry import settle
 from doh.types import Outcome, Verdict
 from doh.version import USER_AGENT
-from doh.wire.request import Message, Request, build_request, clock, parse_target, signing_key
+from doh.wire.request import Message, Request, build_request, clock, parse_target
+from doh.wire.signing import Keyring
 
 #: Seconds until a pair is looked at again whose secret could not be read: that is for the
 #: operator to mend, and costs the hook none of its attempts.
@@ -32,12 +33,12 @@ class Job:
     """One POST that a batch owes: everything but the moment at which it is signed."""
 
     owed: Owed
-    target: str
+    target: str = field(repr=False)
     hook: CurrentHook
-    body: str
+    body: str = field(repr=False)
     host: str
     #: The body to keep for later attempts; None where the event itself holds it.
-    kept: str | None
+    kept: str | None = field(repr=False)
 
     def request(self) -> Request:
         """The request, signed with the present time."""
@@ -47,7 +48,8 @@ class Job:
             user_agent=USER_AGENT,
             timestamp=clock(),
             message=self.hook.message,
-            secret=self.hook.secret,
+            keyring=self.hook.keyring,
+            hub_signature=conf.hub_signature(),
         )
 
     def settle(self, outcome: Outcome) -> Settled:
@@ -110,10 +112,18 @@ def _give_up(claim: BatchClaim, lease: Lease) -> Work:
 @dataclass(frozen=True, slots=True)
 class _HookRow:
     id: int
-    target: str
-    token: str
+    target: str = field(repr=False)
+    token: str = field(repr=False)
+    old_token: str | None = field(repr=False)
     expires_at: datetime | None
     disabled_at: datetime | None
+
+    def keyring(self) -> Keyring:
+        """What the hook signs with; raises `SecretUnreadableError`."""
+        old = None if self.old_token is None else decrypt(self.old_token)
+        keyring = Keyring.of(decrypt(self.token), old)
+        keyring.check()
+        return keyring
 
 
 class _Bodies:
@@ -155,8 +165,8 @@ class _Bodies:
     def _hook(self, owed: Owed) -> Hook:
         if self._hooks is None:
             # Without its secret: one that can't be read must not stop its neighbours.
-            hooks = Hook.objects.using(self._alias).select_related("content_type").defer("secret")
-            self._hooks = hooks.in_bulk(self._hook_ids)
+            hooks = Hook.objects.using(self._alias).select_related("content_type")
+            self._hooks = hooks.defer(*Hook.ENCRYPTED).in_bulk(self._hook_ids)
         try:
             return self._hooks[owed.hook_id]
         except KeyError as error:
@@ -193,8 +203,7 @@ def _job(
         host = parse_target(hook.target)
         # The body comes first: a secret that can't be read yet must not cost the pair its payload.
         body = bodies.body(owed, event)
-        secret = decrypt(hook.token)
-        signing_key(secret)
+        keyring = hook.keyring()
     except BadTargetError as error:
         return Outcome(Verdict.DEAD, str(error), attempted=False, disable=str(error))
     except PayloadError as error:
@@ -202,7 +211,7 @@ def _job(
     except SecretUnreadableError as error:
         return Outcome(Verdict.RETRY, str(error), attempted=False, retry_after=UNREADABLE_PAUSE)
     message = Message(event.uid, event.name, event.object_id, event.pk)
-    current = CurrentHook(hook.id, secret, message)
+    current = CurrentHook(hook.id, keyring, message)
     return Job(owed, hook.target, current, body, host, bodies.kept(owed))
 
 
@@ -217,8 +226,9 @@ def _events(journal: Journal, owed: Iterable[Owed]) -> dict[int, Event]:
 
 def _hooks(journal: Journal, owed: Iterable[Owed]) -> dict[int, _HookRow]:
     ids = {one.hook_id for one in owed}
-    # The token as stored: one secret that can't be read must not stop its neighbours.
-    token = ExpressionWrapper(F("secret"), output_field=TextField())
-    rows = Hook.objects.using(journal.alias).filter(pk__in=ids).annotate(token=token)
-    columns = rows.values_list("id", "target", "token", "expires_at", "disabled_at")
+    # The tokens as stored: one secret that can't be read must not stop its neighbours.
+    rows = Hook.objects.using(journal.alias).filter(pk__in=ids)
+    columns = rows.values_list(
+        "id", "target", stored("secret"), stored("old_secrets"), "expires_at", "disabled_at"
+    )
     return {row[0]: _HookRow(*row) for row in columns}

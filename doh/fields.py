@@ -31,6 +31,11 @@ def decrypt(token: str) -> str:
     return _decrypt(token, _keys())
 
 
+def stored(name: str) -> "models.ExpressionWrapper[Any]":
+    """An encrypted column as it is in the database: the token, not its text."""
+    return models.ExpressionWrapper(models.F(name), output_field=models.TextField())
+
+
 def _keys() -> tuple[str, ...]:
     configured = conf.encryption_keys()
     if configured:

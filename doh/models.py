@@ -14,10 +14,10 @@ from django.utils import timezone
 from django.utils.translation import gettext_lazy as _
 
 from doh.exceptions import BadTargetError
-from doh.fields import EncryptedTextField
 from doh.indexes import NotNullIndex, ValueIndex
 from doh.querysets import DeliveryQuerySet, HookQuerySet
-from doh.wire.request import MAX_TARGET, new_secret, parse_target
+from doh.signing import Signed
+from doh.wire.request import MAX_TARGET, parse_target
 
 CREATED, CHANGED, DELETED = "created", "changed", "deleted"
 KEY_LENGTH = 255
@@ -63,11 +63,12 @@ class ObjectForeignKey(GenericForeignKey):
         return found
 
 
-class Hook(models.Model):
+class Hook(Signed):
     """A subscription: tell this URL whenever that happens to this object.
 
     ``object_id`` is text, so integer, UUID and string keys all fit; null means every object of
     the model (``Hook.objects.create(model=Vehicle, …)``). The action ``*`` means all of them.
+    ``scheme="v1a"`` signs with ed25519.
     """
 
     user = models.ForeignKey(
@@ -88,7 +89,6 @@ class Hook(models.Model):
         help_text=_("created, changed, deleted, one of your own, or * for all."),
     )
     target = models.CharField(max_length=MAX_TARGET, validators=[validate_target])
-    secret = EncryptedTextField(default=new_secret, editable=False)
     created_at = models.DateTimeField(auto_now_add=True)
     expires_at = models.DateTimeField(null=True, blank=True, help_text=_("Empty: never."))
     disabled_at = models.DateTimeField(null=True, blank=True, editable=False)

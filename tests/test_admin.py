@@ -3,6 +3,7 @@ from datetime import timedelta
 import pytest
 from django.contrib.auth import get_user_model
 from django.contrib.contenttypes.models import ContentType
+from django.db import connection
 from django.utils import timezone
 
 from doh.deliverers import celery
@@ -48,6 +49,50 @@ def test_a_new_hooks_secret_is_shown_once(staff, bus):
     assert hook.secret in page.content.decode()
     for url in ("/admin/doh/hook/", f"/admin/doh/hook/{hook.pk}/change/"):
         assert hook.secret not in staff.get(url).content.decode()
+
+
+def test_a_new_secret_is_in_the_answer_and_nowhere_else(staff, bus):
+    page = staff.post("/admin/doh/hook/add/", form(bus))
+    secret = Hook.objects.get().secret
+    assert secret in page.content.decode()
+    assert "no-store" in page["Cache-Control"]
+    assert secret not in str(page.cookies) + str(dict(staff.session))
+
+
+def test_a_hook_may_sign_with_a_key_of_its_own(staff, bus):
+    page = staff.post("/admin/doh/hook/add/", form(bus, scheme="v1a")).content.decode()
+    hook = Hook.objects.get()
+    assert hook.scheme == "v1a"
+    assert hook.public_key in page
+    assert hook.secret not in page
+    url = f"/admin/doh/hook/{hook.pk}/change/"
+    assert hook.public_key in staff.get(url).content.decode()
+    staff.post(url, form(bus, target="http://127.0.0.1:1/changed"))
+    changed = Hook.objects.get()
+    assert (changed.secret, changed.target) == (hook.secret, "http://127.0.0.1:1/changed")
+
+
+def test_rotated_secrets_are_shown_once(staff, bus, hook_on):
+    hooks = [hook_on(bus), hook_on(bus)]
+    old = {hook.secret for hook in hooks}
+    data = {"action": "rotate_secret", "_selected_action": [hook.pk for hook in hooks]}
+    page = staff.post("/admin/doh/hook/", data).content.decode()
+    new = {hook.secret for hook in Hook.objects.all()}
+    assert not new & old
+    assert all(secret in page for secret in new)
+    assert not any(secret in page for secret in old)
+    for url in ("/admin/doh/hook/", f"/admin/doh/hook/{hooks[0].pk}/change/"):
+        again = staff.get(url).content.decode()
+        assert not any(secret in again for secret in new | old)
+
+
+def test_a_secret_that_cannot_be_read_hides_no_hook(staff, bus, hook_on):
+    hook = hook_on(bus)
+    with connection.cursor() as cursor:
+        cursor.execute("UPDATE doh_hook SET secret = 'x'")
+    assert staff.get("/admin/doh/hook/").status_code == 200
+    page = staff.get(f"/admin/doh/hook/{hook.pk}/change/").content.decode()
+    assert "HOOK_ENCRYPTION_KEYS" in page
 
 
 def test_a_hook_without_a_key_listens_to_every_object(staff, bus):

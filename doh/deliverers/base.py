@@ -8,6 +8,7 @@ from typing import Any
 import requests
 from django.db import transaction
 
+from doh import conf
 from doh.context import CurrentEvent, current_event, current_hook
 from doh.deliverers import inline
 from doh.deliverers.direct import record_call
@@ -117,7 +118,8 @@ class HookDeliverer(ElementDeliverer):
             user_agent=USER_AGENT,
             timestamp=clock(),
             message=hook.message if hook else None,
-            secret=hook.secret if hook else None,
+            keyring=hook.keyring if hook else None,
+            hub_signature=conf.hub_signature(),
         )
         reply, response = transport().post(request)
         if isinstance(reply, Failure):

@@ -8,7 +8,7 @@ from django.db import migrations, models
 import doh.fields
 import doh.indexes
 import doh.models
-import doh.wire.request
+import doh.wire.signing
 
 
 class Migration(migrations.Migration):
@@ -171,7 +171,7 @@ class Migration(migrations.Migration):
                 (
                     "secret",
                     doh.fields.EncryptedTextField(
-                        default=doh.wire.request.new_secret, editable=False
+                        default=doh.wire.signing.new_secret, editable=False
                     ),
                 ),
                 ("created_at", models.DateTimeField(auto_now_add=True)),

@@ -1,22 +1,14 @@
-"""Build the signed request of one delivery.
+"""Build the signed request of one delivery."""
 
-Signing follows Standard Webhooks 1.0.0: https://www.standardwebhooks.com/
-"""
-
-import hashlib
-import hmac
 import time
-from base64 import b64decode, b64encode
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import lru_cache
-from secrets import token_bytes
 from typing import Final
 from urllib.parse import quote, urlsplit
 
-from doh.exceptions import BadTargetError, SecretUnreadableError
+from doh.exceptions import BadTargetError
+from doh.wire.signing import Keyring
 
-SECRET_PREFIX: Final = "whsec_"  # noqa: S105 - what every secret begins with
-SECRET_BYTES: Final = 32
 MAX_TARGET: Final = 2048
 _SCHEMES: Final = ("http", "https")
 #: What may stand in a header as it is; the rest of an action or a key is percent-encoded.
@@ -37,38 +29,15 @@ class Message:
 class Request:
     """One POST, ready to be sent."""
 
-    url: str
+    url: str = field(repr=False)
     host: str
-    headers: tuple[tuple[str, str], ...]
-    body: bytes
+    headers: tuple[tuple[str, str], ...] = field(repr=False)
+    body: bytes = field(repr=False)
 
 
 def clock() -> int:
     """The time to sign with, in seconds since the epoch."""
     return int(time.time())
-
-
-def new_secret() -> str:
-    """A fresh signing secret: ``whsec_`` and the base64 of 32 random bytes."""
-    return SECRET_PREFIX + b64encode(token_bytes(SECRET_BYTES)).decode()
-
-
-@lru_cache(maxsize=65_536)
-def signing_key(secret: str) -> bytes:
-    """The bytes that a secret stands for; raises `SecretUnreadableError` if it stands for none."""
-    try:
-        return b64decode(secret.removeprefix(SECRET_PREFIX))
-    except ValueError as error:
-        raise SecretUnreadableError(
-            f"A hook's secret must be {SECRET_PREFIX!r} and base64: {error}."
-        ) from error
-
-
-def sign(secret: str, uid: str, timestamp: int, body: bytes) -> str:
-    """The ``v1`` signature of a body sent under an id at a time (seconds since the epoch)."""
-    content = b"%s.%d.%s" % (uid.encode(), timestamp, body)
-    digest = hmac.digest(signing_key(secret), content, hashlib.sha256)
-    return "v1," + b64encode(digest).decode()
 
 
 @lru_cache(maxsize=65_536)
@@ -97,12 +66,13 @@ def build_request(
     user_agent: str,
     timestamp: int,
     message: Message | None = None,
-    secret: str | None = None,
+    keyring: Keyring | None = None,
+    hub_signature: bool = False,
 ) -> Request:
     """Build the POST of one body to one target; raises `BadTargetError` for an unusable target.
 
     Without a message (a direct call of an element deliverer) the POST carries no ``webhook-*``
-    headers; without a secret it is not signed.
+    headers; without a keyring it is not signed. ``hub_signature`` adds ``X-Hub-Signature-256``.
     """
     host = parse_target(target)
     raw = body.encode()
@@ -119,6 +89,9 @@ def build_request(
             ("Doh-Object", quote(message.object_id, safe=_HEADER_SAFE)),
             ("Doh-Sequence", str(message.sequence)),
         ]
-        if secret is not None:
-            headers.append(("webhook-signature", sign(secret, message.uid, timestamp, raw)))
+        if keyring is not None:
+            headers.append(("webhook-signature", keyring.signatures(message.uid, timestamp, raw)))
+    if keyring is not None and hub_signature:
+        hub = keyring.hub_signature(raw)
+        headers += [] if hub is None else [("X-Hub-Signature-256", hub)]
     return Request(url=target, host=host, headers=tuple(headers), body=raw)

@@ -17,6 +17,7 @@ from doh.types import Answer, Failure
 from doh.wire.guard import any_address
 from doh.wire.request import Message, parse_target
 from doh.wire.requests_transport import RequestsTransport, TransportOptions
+from doh.wire.signing import Keyring
 from doh_tasks.pump.loop import Loop
 from doh_tasks.pump.transfer import Limits
 from tests import hostile
@@ -105,7 +106,7 @@ def post(make):
 
 
 def job_for(target, body="{}"):
-    hook = CurrentHook(1, "whsec_" + "A" * 44, Message("evt_1", "a.b.c", "55", 7))
+    hook = CurrentHook(1, Keyring("whsec_" + "A" * 44), Message("evt_1", "a.b.c", "55", 7))
     return Job(Owed(1, 1), target, hook, body, parse_target(target), None)
 
 
