@@ -11,6 +11,7 @@ from django.core.checks import CheckMessage, Error, Warning  # noqa: A004 - Djan
 from doh import conf
 from doh.deliverers import resolve
 from doh.exceptions import HookConfigurationError
+from doh.permission import may_receive
 
 TAG = "doh"
 _READERS: tuple[Callable[[], object], ...] = (
@@ -31,6 +32,7 @@ _READERS: tuple[Callable[[], object], ...] = (
     conf.keep_days,
     conf.encryption_keys,
     conf.hub_signature,
+    conf.may_receive,
 )
 
 
@@ -39,6 +41,7 @@ def register() -> None:
     checks.register(check_settings, TAG)
     checks.register(check_models, TAG)
     checks.register(check_deliverers, TAG)
+    checks.register(check_may_receive, TAG)
     checks.register(check_celery, TAG)
     checks.register(check_encryption, TAG, deploy=True)
 
@@ -73,6 +76,16 @@ def check_deliverers(**_: Any) -> list[CheckMessage]:
     return [
         Error(str(error), hint="Name a callable by its dotted path.", id="doh.E003")
         for error in _errors([resolve.collection, resolve.element])
+    ]
+
+
+def check_may_receive(**_: Any) -> list[CheckMessage]:
+    """The rule about who may receive can be imported and called."""
+    if list(_errors([conf.may_receive])):
+        return []
+    return [
+        Error(str(error), hint="Name a callable by its dotted path.", id="doh.E008")
+        for error in _errors([may_receive])
     ]
 
 

@@ -162,6 +162,13 @@ def encryption_keys() -> list[str]:
     return list(_get("HOOK_ENCRYPTION_KEYS", ()))
 
 
+def may_receive() -> str | None:
+    """Dotted path of the callable that says which pairs of a batch may be sent; None: all."""
+    if _get("HOOK_MAY_RECEIVE", None) is None:
+        return None
+    return _path("HOOK_MAY_RECEIVE", "project.hooks.may_receive")
+
+
 def hub_signature() -> bool:
     """Whether a POST also carries GitHub's form of a signature, ``X-Hub-Signature-256``."""
     value = _get("HOOK_HUB_SIGNATURE", False)

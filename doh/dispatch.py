@@ -1,8 +1,9 @@
 """From a claimed batch to signed requests, and from their outcomes to what is written."""
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
+from typing import Any
 
 from django.db.models import Model
 
@@ -14,8 +15,9 @@ from doh.journal import BatchClaim, Journal, Owed, Settled
 from doh.lease import Lease
 from doh.models import Event, Hook
 from doh.payloads import Dump, render, restore_snapshot
+from doh.permission import Candidate, refusals
 from doh.retry import settle
-from doh.types import Outcome, Verdict
+from doh.types import Outcome, Pair, Verdict
 from doh.version import USER_AGENT
 from doh.wire.request import Message, Request, build_request, clock, parse_target
 from doh.wire.signing import Keyring
@@ -81,13 +83,15 @@ def prepare(journal: Journal, claim: BatchClaim, dump_for: DumpFor) -> Work | No
     events = _events(journal, claim.owed)
     bodies = _Bodies(journal, claim, dump_for)
     hooks = _hooks(journal, claim.owed)
+    ended = _ended(journal, claim, events, hooks)
     jobs: list[Job] = []
     settled: list[Settled] = []
-    now = journal.now()
     for owed in claim.owed:
         if not lease.keep():
             return None
-        found = _job(owed, events.get(owed.event_id), hooks.get(owed.hook_id), bodies, now)
+        found = ended.get(owed.pair) or _job(
+            owed, events[owed.event_id], hooks[owed.hook_id], bodies
+        )
         if isinstance(found, Job):
             jobs.append(found)
         else:
@@ -112,6 +116,7 @@ def _give_up(claim: BatchClaim, lease: Lease) -> Work:
 @dataclass(frozen=True, slots=True)
 class _HookRow:
     id: int
+    user_id: Any
     target: str = field(repr=False)
     token: str = field(repr=False)
     old_token: str | None = field(repr=False)
@@ -183,22 +188,45 @@ class _Bodies:
         return self._instances[event.pk]
 
 
-def _job(
-    owed: Owed,
-    event: Event | None,
-    hook: _HookRow | None,
-    bodies: _Bodies,
-    now: datetime,
-) -> Job | Outcome:
-    """The POST of one pair, or the outcome of a pair that gets none."""
+def _ended(
+    journal: Journal,
+    claim: BatchClaim,
+    events: Mapping[int, Event],
+    hooks: Mapping[int, _HookRow],
+) -> dict[Pair, Outcome]:
+    """The outcomes of the pairs that are not to be sent any more, whatever their payload."""
+    now = journal.now()
+    ended: dict[Pair, Outcome] = {}
+    candidates = []
+    for owed in claim.owed:
+        event, hook = events.get(owed.event_id), hooks.get(owed.hook_id)
+        detail = _why_ended(event, hook, now)
+        if event is None or hook is None or detail:
+            ended[owed.pair] = _no_post(Verdict.CANCELLED, detail)
+        else:
+            candidates.append(
+                Candidate(
+                    hook.id, hook.user_id, event.pk, event.label, event.object_id, event.action
+                )
+            )
+    return ended | refusals(candidates, journal.alias)
+
+
+def _why_ended(event: Event | None, hook: _HookRow | None, now: datetime) -> str:
+    """Why a pair is owed no more; empty if it is."""
     if event is None:
-        return _no_post(Verdict.CANCELLED, "the event is gone")
+        return "the event is gone"
     if hook is None:
-        return _no_post(Verdict.CANCELLED, "the hook is gone")
+        return "the hook is gone"
     if hook.disabled_at is not None:
-        return _no_post(Verdict.CANCELLED, "the hook is disabled")
+        return "the hook is disabled"
     if hook.expires_at is not None and hook.expires_at <= now:
-        return _no_post(Verdict.CANCELLED, "the hook has expired")
+        return "the hook has expired"
+    return ""
+
+
+def _job(owed: Owed, event: Event, hook: _HookRow, bodies: _Bodies) -> Job | Outcome:
+    """The POST of one pair, or the outcome of a pair that gets none."""
     try:
         host = parse_target(hook.target)
         # The body comes first: a secret that can't be read yet must not cost the pair its payload.
@@ -229,6 +257,12 @@ def _hooks(journal: Journal, owed: Iterable[Owed]) -> dict[int, _HookRow]:
     # The tokens as stored: one secret that can't be read must not stop its neighbours.
     rows = Hook.objects.using(journal.alias).filter(pk__in=ids)
     columns = rows.values_list(
-        "id", "target", stored("secret"), stored("old_secrets"), "expires_at", "disabled_at"
+        "id",
+        "user_id",
+        "target",
+        stored("secret"),
+        stored("old_secrets"),
+        "expires_at",
+        "disabled_at",
     )
     return {row[0]: _HookRow(*row) for row in columns}

@@ -1,6 +1,12 @@
 """Every exception of the package, root to leaves."""
 
+import traceback
+from typing import Final
+
 from django.core.exceptions import ImproperlyConfigured
+
+#: Errors of a chain that a log names.
+_CAUSES: Final = 5
 
 
 class HookConfigurationError(ImproperlyConfigured):
@@ -28,6 +34,19 @@ class SecretUnreadableError(HookError):
 
 class AddressRefusedError(HookError):
     """The target's address may not be dialled."""
+
+
+def stack_of(error: BaseException) -> str:
+    """Where an error came from, for the log: its kind and its stack, but not its words.
+
+    In code of the project's own those may quote a target, a payload or a header.
+    """
+    names, cause = [type(error).__name__], error.__cause__ or error.__context__
+    while cause is not None and len(names) < _CAUSES:
+        names.append(type(cause).__name__)
+        cause = cause.__cause__ or cause.__context__
+    frames = "".join(traceback.format_tb(error.__traceback__))
+    return f"{' from '.join(names)}\n{frames}".rstrip()
 
 
 def reason_of(error: BaseException) -> str:

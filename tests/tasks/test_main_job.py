@@ -3,6 +3,7 @@
 import json
 
 import pytest
+from django.contrib.auth import get_user_model
 from standardwebhooks import Webhook
 
 from doh.deliverers import deliver_hook_using_task, deliver_hooks_using_task
@@ -118,6 +119,27 @@ def test_the_eventlet_task_delivers(hook_on, receiver, workers, settings):
     assert {json.loads(post.body)["hook"] for post in receiver.posts} == set(
         Hook.objects.values_list("pk", flat=True)
     )
+
+
+def test_workers_ask_who_may_receive(bus, hook_on, receiver, workers):
+    others = [
+        get_user_model().objects.create(username="bob"),
+        get_user_model().objects.create(username="gone", is_active=False),
+    ]
+    hook_on(bus)
+    for other in others:
+        Hook.objects.create(user=other, content_object=bus, target=receiver.url("/other"))
+    running = workers(HOOK_MAY_RECEIVE="tests.tasks.deliverers.ada_alone").all()
+    bus.save()
+    running.until(lambda: Event.objects.count() == 1 and is_settled(), "element")
+    assert [post.path for post in receiver.posts] == ["/"]
+    details = Delivery.objects.order_by("hook_id").values_list("status", "detail")
+    assert list(details) == [
+        ("succeeded", ""),
+        ("cancelled", "its owner may not receive it"),
+        ("cancelled", "its owner is inactive"),
+    ]
+    assert Vehicle.objects.filter(name="asked 2").count() == 1
 
 
 def test_deliverers_can_be_called_directly(bus, hook_on, receiver, workers):
