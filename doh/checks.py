@@ -147,13 +147,14 @@ def check_celery(**_: Any) -> list[CheckMessage]:
 
 def check_encryption(**_: Any) -> list[CheckMessage]:
     """Secrets have keys of their own."""
-    if conf.encryption_keys():
+    if list(_errors([conf.encryption_keys])) or conf.encryption_keys():
         return []
     return [
-        Warning(
-            "Secrets of hooks are encrypted with a key derived from SECRET_KEY.",
-            hint="Set HOOK_ENCRYPTION_KEYS to a list of Fernet keys.",
-            id="doh.W004",
+        Error(
+            "Secrets of hooks are encrypted with a key derived from SECRET_KEY: whoever learns"
+            " that one reads them, and it can't be changed without them.",
+            hint="Set HOOK_ENCRYPTION_KEYS to a list of Fernet keys, and run doh_rotate_keys.",
+            id="doh.E009",
         )
     ]
 

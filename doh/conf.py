@@ -1,6 +1,8 @@
 """The ``HOOK_*`` settings: every one is read here, at the moment it is asked for."""
 
+from base64 import urlsafe_b64decode
 from collections.abc import Sequence
+from functools import lru_cache
 from typing import Any
 
 from django.conf import settings
@@ -157,9 +159,34 @@ def keep_days() -> float:
     return _positive("HOOK_KEEP_DAYS", 30)
 
 
-def encryption_keys() -> list[str]:
+def encryption_keys() -> tuple[str, ...]:
     """Fernet keys for secrets at rest, newest first; empty means derived from ``SECRET_KEY``."""
-    return list(_get("HOOK_ENCRYPTION_KEYS", ()))
+    value = _get("HOOK_ENCRYPTION_KEYS", ())
+    if not isinstance(value, list | tuple):
+        raise HookConfigurationError(
+            "HOOK_ENCRYPTION_KEYS must be a list of Fernet keys, newest first, not a"
+            f" {type(value).__name__}."
+        )
+    return tuple(_fernet_key(position, key) for position, key in enumerate(value))
+
+
+def _fernet_key(position: int, key: object) -> str:
+    """One key as text; the error names its place and never the key."""
+    text = key.decode("latin-1") if isinstance(key, bytes) else key
+    if not isinstance(text, str) or not _is_fernet_key(text):
+        raise HookConfigurationError(
+            f"HOOK_ENCRYPTION_KEYS[{position}] is no Fernet key (the URL-safe base64 of 32 bytes):"
+            " make one with cryptography.fernet.Fernet.generate_key()."
+        )
+    return text
+
+
+@lru_cache(maxsize=64)
+def _is_fernet_key(text: str) -> bool:
+    try:
+        return len(urlsafe_b64decode(text)) == 32
+    except ValueError:
+        return False
 
 
 def may_receive() -> str | None:

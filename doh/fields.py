@@ -31,16 +31,33 @@ def decrypt(token: str) -> str:
     return _decrypt(token, _keys())
 
 
+def is_newest(token: str) -> bool:
+    """Whether a token was made with the newest key."""
+    try:
+        Fernet(_keys()[0]).decrypt(token)
+    except InvalidToken:
+        return False
+    return True
+
+
+def reencrypt(token: str) -> str:
+    """The same text under the newest key; raises `SecretUnreadableError` if no key fits."""
+    return encrypt(decrypt(token))
+
+
 def stored(name: str) -> "models.ExpressionWrapper[Any]":
     """An encrypted column as it is in the database: the token, not its text."""
     return models.ExpressionWrapper(models.F(name), output_field=models.TextField())
 
 
 def _keys() -> tuple[str, ...]:
-    configured = conf.encryption_keys()
-    if configured:
-        return tuple(configured)
-    return tuple(_derive(key) for key in (settings.SECRET_KEY, *settings.SECRET_KEY_FALLBACKS))
+    """The keys, newest first.
+
+    Those derived from ``SECRET_KEY`` come last: what was written before a project had keys of
+    its own stays readable.
+    """
+    derived = (_derive(key) for key in (settings.SECRET_KEY, *settings.SECRET_KEY_FALLBACKS))
+    return (*conf.encryption_keys(), *derived)
 
 
 @lru_cache(maxsize=16)

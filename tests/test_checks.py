@@ -1,6 +1,7 @@
 import pytest
 from django.core.checks import run_checks
 from django.core.management import call_command
+from django.core.management.base import SystemCheckError
 
 from doh.checks import TAG
 from doh.deliverers import celery
@@ -107,9 +108,28 @@ def test_a_sweep_is_missed_where_the_schedule_is_known(queued):
 
 
 def test_a_deployment_wants_keys_of_its_own(settings):
-    assert "doh.W004" in found(include_deployment_checks=True)
+    with pytest.raises(SystemCheckError, match=r"doh\.E009"):
+        call_command("check", deploy=True, tags=[TAG])
     settings.HOOK_ENCRYPTION_KEYS = ["k" * 43 + "="]
-    assert "doh.W004" not in found(include_deployment_checks=True)
+    assert found(include_deployment_checks=True) == {}
+
+
+@pytest.mark.parametrize(
+    ("value", "said"),
+    [
+        ("one text", "must be a list"),
+        (["k" * 43 + "=", "secretish"], "HOOK_ENCRYPTION_KEYS[1]"),
+        ([b"secretish"], "HOOK_ENCRYPTION_KEYS[0]"),
+        ([None], "HOOK_ENCRYPTION_KEYS[0]"),
+        (["k" * 45], "HOOK_ENCRYPTION_KEYS[0]"),
+        (["\u00e9" * 44], "HOOK_ENCRYPTION_KEYS[0]"),
+    ],
+)
+def test_an_encryption_key_that_is_none_is_named_by_its_place(value, said, settings):
+    settings.HOOK_ENCRYPTION_KEYS = value
+    message = found(include_deployment_checks=True)["doh.E001"]
+    assert said in message.msg
+    assert "secretish" not in message.msg
 
 
 def test_the_migrations_are_complete(db):
