@@ -36,6 +36,22 @@ class AddressRefusedError(HookError):
     """The target's address may not be dialled."""
 
 
+class VerificationError(HookError):
+    """A message that came is not to be believed; the text says which part is wrong."""
+
+
+class HeaderMissingError(VerificationError):
+    """One of the three ``webhook-*`` headers is missing."""
+
+
+class TimestampError(VerificationError):
+    """The message's time can't be read, or is too far off: it may be an old one, sent again."""
+
+
+class SignatureMismatchError(VerificationError):
+    """No signature of the message fits any of the secrets."""
+
+
 def stack_of(error: BaseException) -> str:
     """Where an error came from, for the log: its kind and its stack, but not its words.
 
