@@ -6,7 +6,7 @@ BIN := $(VENV)/bin
 READY := $(VENV)/ready
 SERVICES := $(BIN)/python deploy/demo/services.py .demo/services --
 
-.PHONY: help setup demo demo-serve demo-check test test-databases test-rabbitmq lint types imports wheel wheel-check clean
+.PHONY: help setup demo demo-serve demo-check test test-databases test-rabbitmq verify-js lint types imports wheel wheel-check clean
 
 help:  ## Say what can be made
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
@@ -35,6 +35,9 @@ test-databases: $(READY)  ## Run the journal's contract on SQLite and MariaDB (D
 
 test-rabbitmq: $(READY)  ## Run the main job over RabbitMQ (Debian's rabbitmq-server)
 	$(SERVICES) $(BIN)/python tests/rabbitmq.py .demo/services -- $(BIN)/python -X dev -m pytest tests/tasks/test_main_job.py
+
+verify-js: $(READY)  ## Have JavaScript's library verify what every deliverer sends (Debian's nodejs, npm)
+	$(SERVICES) $(BIN)/python -X dev -m pytest tests/javascript
 
 lint: $(READY)  ## Check format and style
 	$(BIN)/ruff format --check .

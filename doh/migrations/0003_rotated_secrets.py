@@ -9,7 +9,7 @@ import doh.wire.signing
 
 class Migration(migrations.Migration):
     dependencies = [
-        ("doh", "0001_initial"),
+        ("doh", "0002_observing"),
     ]
 
     operations = [
