@@ -208,3 +208,13 @@ def ca_bundle() -> str | None:
     """Path of a PEM file with the certificate authorities to trust; None means certifi's."""
     value = _get("HOOK_CA_BUNDLE", None)
     return None if value is None else str(value)
+
+
+def rest_hooks_events() -> dict[str, str | None]:
+    """``HOOK_EVENTS``: the setting of django-rest-hooks, for `doh_import`."""
+    value = _get("HOOK_EVENTS", {})
+    if not isinstance(value, dict):
+        raise HookConfigurationError(
+            f"HOOK_EVENTS must be a dict of event names and 'app.Model.action', not {value!r}."
+        )
+    return value
