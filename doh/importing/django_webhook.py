@@ -7,7 +7,7 @@ from typing import Any, Final
 
 from doh.importing.foreign import Foreign, Skipped, rows_for, rows_of
 from doh.models import CHANGED, CREATED, DELETED
-from doh.wire.request import SECRET_PREFIX
+from doh.wire.signing import SECRET_PREFIX
 
 TABLE: Final = "django_webhook_webhook"
 _ACTIONS: Final = {"create": CREATED, "update": CHANGED, "delete": DELETED}

@@ -13,6 +13,7 @@ from django.db import models, transaction
 from doh.importing.foreign import Foreign, Skipped
 from doh.journal import get_journal, ledger_alias
 from doh.models import ACTION_LENGTH, Hook, content_type_of
+from doh.signing import validate_secret
 
 _INACTIVE = "imported: it was not active"
 
@@ -28,6 +29,8 @@ class Tally:
     present: int = 0
     skipped: dict[str, list[str]] = field(default_factory=lambda: defaultdict(list))
     labels: set[str] = field(default_factory=set)
+    #: Names of those whose secret can't be signed with here: they get a fresh one.
+    fresh: list[str] = field(default_factory=list)
 
 
 def take_over(found: Sequence[Foreign | Skipped], tally: Tally, *, dry_run: bool) -> None:
@@ -60,6 +63,8 @@ def _hook_of(one: Foreign | Skipped, tally: Tally) -> Hook | None:
         tally.skipped[" ".join(error.messages)].append(one.name)
     else:
         tally.labels.add(model._meta.label)
+        if one.secret is not None and hook.secret != one.secret:
+            tally.fresh.append(one.name)
         return hook
     return None
 
@@ -75,11 +80,20 @@ def _build(one: Foreign, model: type[models.Model]) -> Hook:
         action=one.action,
         target=field_of.clean(one.target, None),
     )
-    if one.secret is not None:
+    if one.secret is not None and _is_usable(one.secret):
         hook.secret = one.secret
     if not one.active:
         hook.disabled_at, hook.disabled_reason = get_journal().now(), _INACTIVE
     return hook
+
+
+def _is_usable(secret: str) -> bool:
+    """Whether hooks can be signed with a secret."""
+    try:
+        validate_secret(secret)
+    except ValidationError:
+        return False
+    return True
 
 
 def _of_living_users(hooks: Sequence[Hook], tally: Tally) -> list[Hook]:

@@ -58,9 +58,10 @@ def _fill_django_webhook() -> None:
     populate_topics_from_settings()
     first = Webhook.objects.create(url="https://example.com/first")
     first.topics.set(WebhookTopic.objects.filter(name__startswith="app.Vehicle/"))
-    for token in ("an old token, rotated", "the token in use now"):
+    for token in ("an old token that was rotated", "the token that is in use now"):
         WebhookSecret.objects.create(webhook=first, token=token)
     second = Webhook.objects.create(url="https://example.com/second", active=False)
+    WebhookSecret.objects.create(webhook=second, token="a short one")
     second.topics.set(WebhookTopic.objects.filter(name="app.Depot/delete"))
     Webhook.objects.create(url="https://example.com/third")
 

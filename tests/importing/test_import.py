@@ -15,7 +15,7 @@ from django.db.backends.base.base import NO_DB_ALIAS
 
 from doh.importing import foreign
 from doh.models import Hook
-from doh.wire.request import signing_key
+from doh.wire.signing import signing_key
 from tests.importing.events import HOOK_EVENTS
 from tests.workers import ROOT
 
@@ -162,7 +162,15 @@ def test_the_newest_token_is_the_key_that_hooks_are_signed_with(source):
     secrets = {hook.secret for hook in Hook.objects.filter(target="https://example.com/first")}
     (secret,) = secrets
     key = signing_key(secret)
-    assert key == b"the token in use now"
+    assert key == b"the token that is in use now"
+
+
+def test_a_token_that_is_too_short_to_sign_with_is_replaced_and_named(source):
+    said = take(DJANGO_WEBHOOK, database=source, user="eve")
+    assert "a fresh secret, since the token has not 24 to 64 bytes (webhook 2" in said
+    hook = Hook.objects.get(target="https://example.com/second")
+    hook.full_clean()
+    assert len(signing_key(hook.secret)) == 32
 
 
 def test_a_table_that_is_not_there_is_named(db, settings):

@@ -81,9 +81,15 @@ def _summary(tally: Tally, dry_run: bool) -> Iterator[str]:
     done = "would be imported" if dry_run else "imported"
     yield (f"{tally.imported:,} {done}, {tally.present:,} were there already, {skipped:,} skipped.")
     for why, names in tally.skipped.items():
-        more = f" and {len(names) - _NAMED:,} more" if len(names) > _NAMED else ""
-        yield f"  skipped: {why} ({'; '.join(names[:_NAMED])}{more})"
+        yield f"  skipped: {why} ({_some(names)})"
+    if tally.fresh:
+        yield f"  a fresh secret, since the token has not 24 to 64 bytes ({_some(tally.fresh)})"
     allowed = {label.lower() for label in conf.allowed_models()}
     missing = sorted(label for label in tally.labels if label.lower() not in allowed)
     if missing:
         yield f"Their saves are no events yet: add to HOOK_ALLOWED_MODELS {', '.join(missing)}."
+
+
+def _some(names: list[str]) -> str:
+    more = f" and {len(names) - _NAMED:,} more" if len(names) > _NAMED else ""
+    return "; ".join(names[:_NAMED]) + more
