@@ -4,9 +4,10 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/ready
+TOOLS := $(VENV)/tools
 SERVICES := $(BIN)/python deploy/demo/services.py .demo/services --
 
-.PHONY: help setup demo demo-serve demo-check test test-databases test-rabbitmq verify-js lint types imports wheel wheel-check clean
+.PHONY: help setup demo demo-serve demo-check test test-databases test-rabbitmq verify-js lint types imports wheel wheel-check clean browser
 
 help:  ## Say what can be made
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
@@ -16,6 +17,10 @@ setup: $(READY)  ## Install the pinned packages into .venv
 $(READY): pyproject.toml constraints.txt
 	$(PYTHON) -m venv --clear $(VENV)
 	PIP_CONSTRAINT=$(CURDIR)/constraints.txt $(BIN)/pip install --quiet --disable-pip-version-check -e '.[dev]'
+	touch $@
+
+$(TOOLS): $(READY)
+	PIP_CONSTRAINT=$(CURDIR)/constraints.txt $(BIN)/pip install --quiet --disable-pip-version-check -e '.[deployment]'
 	touch $@
 
 demo: $(READY)  ## Run the main job end to end, and watch it
@@ -38,6 +43,9 @@ test-rabbitmq: $(READY)  ## Run the main job over RabbitMQ (Debian's rabbitmq-se
 
 verify-js: $(READY)  ## Have JavaScript's library verify what every deliverer sends (Debian's nodejs, npm)
 	$(SERVICES) $(BIN)/python -X dev -m pytest tests/javascript
+
+browser: $(TOOLS)  ## See Flower and the admin in Debian's chromium (SCREENSHOTS=docs/img renews the pictures)
+	$(BIN)/python -m pytest tests/deployment/test_browser.py
 
 lint: $(READY)  ## Check format and style
 	$(BIN)/ruff format --check .

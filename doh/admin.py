@@ -7,8 +7,10 @@ from django import forms
 from django.contrib import admin, messages
 from django.db.models import Q, QuerySet
 from django.http import HttpRequest, HttpResponse
+from django.urls import reverse
 from django.utils import timezone
 from django.utils.html import format_html
+from django.utils.text import capfirst
 from django.utils.translation import gettext_lazy as _
 from django.utils.translation import ngettext
 
@@ -72,8 +74,8 @@ class HookForm(_HookForm):
 class HookAdmin(_HookAdmin):
     """Register hooks, enable and disable them, try them out."""
 
-    list_display = ("id", "listens_to", "action", "goes_to", "user", "state", "created_at")
-    list_filter = (StateFilter, "action", "content_type")
+    list_display = ("id", "listens_to", "action", "goes_to", "state", "user", "created_at")
+    list_filter = (StateFilter, "action", ("content_type", admin.RelatedOnlyFieldListFilter))
     list_select_related = ("user", "content_type")
     search_fields = ("target", "object_id", "=id")
     fields = (
@@ -87,9 +89,10 @@ class HookAdmin(_HookAdmin):
         "created_at",
         "disabled_at",
         "disabled_reason",
+        "deliveries",
     )
     form = HookForm
-    readonly_fields = ("signing", "created_at", "disabled_at", "disabled_reason")
+    readonly_fields = ("signing", "created_at", "disabled_at", "disabled_reason", "deliveries")
     raw_id_fields = ("user",)
     actions = ("enable", "disable", "rotate_secret", "send_test_event")
     show_full_result_count = False
@@ -135,6 +138,11 @@ class HookAdmin(_HookAdmin):
         if not change:
             obj.scheme = form.cleaned_data["scheme"] or Scheme.HMAC
         super().save_model(request, obj, form, change)
+
+    @admin.display(description=_("deliveries"))
+    def deliveries(self, hook: Hook) -> str:
+        """Where to read what was sent to it."""
+        return _list_of_deliveries("hook", hook.pk)
 
     def response_add(
         self,
@@ -183,6 +191,13 @@ class ReadOnlyAdmin(_LedgerAdmin):
 
     show_full_result_count = False
 
+    def changelist_view(
+        self, request: HttpRequest, extra_context: dict[str, Any] | None = None
+    ) -> HttpResponse:
+        """The list, under a title that promises no changes."""
+        title = capfirst(self.opts.verbose_name_plural)
+        return super().changelist_view(request, {"title": title, **(extra_context or {})})
+
     def has_add_permission(self, request: HttpRequest) -> bool:  # noqa: ARG002
         """Nobody adds to the ledger."""
         return False
@@ -219,8 +234,9 @@ class EventAdmin(ReadOnlyAdmin):
         "fanned_at",
         "pending",
         "finished_at",
+        "deliveries",
     )
-    readonly_fields = ("body",)
+    readonly_fields = ("body", "deliveries")
 
     @admin.display(description=_("payload"))
     def body(self, event: Event) -> str:
@@ -232,6 +248,11 @@ class EventAdmin(ReadOnlyAdmin):
         except ValueError:
             text = event.payload
         return format_html("<pre>{}</pre>", text)
+
+    @admin.display(description=_("deliveries"))
+    def deliveries(self, event: Event) -> str:
+        """Where to read what became of it, hook by hook."""
+        return _list_of_deliveries("event", event.pk)
 
 
 class AttemptInline(_AttemptInline):
@@ -254,12 +275,12 @@ class DeliveryAdmin(ReadOnlyAdmin):
 
     list_display = (
         "id",
-        "event_id",
-        "hook_id",
+        "of_event",
+        "to_hook",
+        "host",
         "status",
         "attempts",
-        "status_code",
-        "detail",
+        "answer",
         "due_at",
         "updated_at",
     )
@@ -280,11 +301,38 @@ class DeliveryAdmin(ReadOnlyAdmin):
     inlines = (AttemptInline,)
     actions = ("redrive",)
 
+    @admin.display(description=_("event"), ordering="event_id")
+    def of_event(self, delivery: Delivery) -> str:
+        """The event's number, and the way to it."""
+        return _link("event_change", delivery.event_id)
+
+    @admin.display(description=_("hook"), ordering="hook_id")
+    def to_hook(self, delivery: Delivery) -> str:
+        """The hook's number, and the way to it."""
+        return _link("hook_change", delivery.hook_id)
+
+    @admin.display(description=_("answer"), ordering="status_code")
+    def answer(self, delivery: Delivery) -> str:
+        """What the receiver said last, or why it said nothing."""
+        return delivery.detail or str(delivery.status_code or "")
+
     @admin.action(description=_("Redrive selected dead letters"), permissions=["change"])
     def redrive(self, request: HttpRequest, queryset: DeliveryQuerySet) -> None:
         """Send them again, with a whole schedule of attempts."""
         number = queryset.redrive(get_journal().now())
         _say(request, number, "%d dead letter is sent again.", "%d dead letters are sent again.")
+
+
+def _link(view: str, key: int) -> str:
+    """A number that leads to its row; the row may be gone by now."""
+    return format_html('<a href="{}">{}</a>', reverse(f"admin:doh_{view}", args=[key]), key)
+
+
+def _list_of_deliveries(field: str, key: int | None) -> str:
+    if key is None:
+        return ""
+    url = reverse("admin:doh_delivery_changelist", query={f"{field}__id__exact": key})
+    return format_html('<a href="{}">{}</a>', url, _("show"))
 
 
 def _say(request: HttpRequest, number: int, one: str, many: str) -> None:

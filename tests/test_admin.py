@@ -209,3 +209,37 @@ def test_a_list_costs_the_same_for_many_rows(
         bus.save()
     with django_assert_max_num_queries(10):
         assert staff.get(f"/admin/doh/{model}/?q=1").status_code == 200
+
+
+def test_the_ledger_leads_from_an_event_or_a_hook_to_its_deliveries(staff, bus, hook_on):
+    hook, other = hook_on(bus), hook_on(bus)
+    bus.save()
+    event = Event.objects.get()
+    for kind, row, found in (("event", event, 2), ("hook", hook, 1), ("hook", other, 1)):
+        url = f"/admin/doh/delivery/?{kind}__id__exact={row.pk}"
+        assert url in staff.get(f"/admin/doh/{kind}/{row.pk}/change/").content.decode()
+        listed = staff.get(url)
+        assert len(listed.context["cl"].queryset) == found
+        assert f'href="/admin/doh/{kind}/{row.pk}/change/"' in listed.content.decode()
+
+
+def test_a_delivery_is_listed_after_its_hook_was_deleted(staff, bus, hook_on):
+    hook = hook_on(bus)
+    bus.save()
+    hook.delete()
+    assert len(staff.get("/admin/doh/delivery/").context["cl"].result_list) == 1
+    delivery = Delivery.objects.get()
+    assert staff.get(f"/admin/doh/delivery/{delivery.pk}/change/").status_code == 200
+
+
+def test_what_only_the_package_writes_is_not_offered_for_change(staff, bus, hook_on):
+    for kind, title in (("event", "Events"), ("delivery", "Deliveries")):
+        assert staff.get(f"/admin/doh/{kind}/").context["title"] == title
+
+
+def test_hooks_are_filtered_by_the_models_that_have_hooks(staff, bus, hook_on):
+    hook_on(bus)
+    hook_on(Parcel.objects.create())
+    text = staff.get("/admin/doh/hook/").content.decode()
+    assert "content_type__id__exact=" in text
+    assert "log entry" not in text

@@ -2,15 +2,17 @@
 
 import os
 import signal
+import socket
 import subprocess
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from services import die_with_parent
+from services import die_with_parent, wait_for
 
 HERE = Path(__file__).parent
+FLOWER_CONF = HERE.parent / "flower" / "flowerconfig.py"
 STOP_TIMEOUT = 30.0
 
 
@@ -57,3 +59,18 @@ def workers(folder: Path, *, events: bool) -> dict[str, list[str]]:
         "element": celery("worker", "-l", "INFO", *element, *flags),
         "beat": celery("beat", "-l", "INFO", "-s", str(folder / "beat")),
     }
+
+
+def flower(port: int) -> list[str]:
+    """Flower as ``deploy/flower`` sets it up; the environment has its login."""
+    return celery("flower", f"--conf={FLOWER_CONF}", "--address=127.0.0.1", f"--port={port}")
+
+
+def wait_until_open(name: str, child: "subprocess.Popen[bytes]", port: int) -> None:
+    """Wait until a child listens on its port."""
+
+    def open_() -> bool:
+        with socket.socket() as sock:
+            return sock.connect_ex(("127.0.0.1", port)) == 0
+
+    wait_for(name, child, open_)

@@ -13,6 +13,7 @@ import tempfile
 import time
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 
 import processes
@@ -55,6 +56,7 @@ def _run(stack: ExitStack, serve: bool, limit: float) -> int:
     ]
     receivers = stack.enter_context(Receivers(view.post))
     _wait_for_workers(children)
+    pages = _pages(stack, folder) if serve else None
     view.say("Bus 55 is saved and crashes, tram 7 is deleted; six hooks are to be told.")
     view.watch()
     story.begin(receivers)
@@ -70,8 +72,8 @@ def _run(stack: ExitStack, serve: bool, limit: float) -> int:
         view.say("\n[bold red]The demo failed.[/] " + " ".join(lacking))
         return 1
     view.say("Everything that was owed is settled.")
-    if serve:
-        _serve(stack, view, folder, receivers)
+    if pages is not None:
+        _stay(view, receivers, pages)
     return 0
 
 
@@ -152,7 +154,29 @@ def _wait(condition: Callable[[], bool], each: Callable[[], None], limit: float)
     return True
 
 
-def _serve(stack: ExitStack, view: View, folder: Path, receivers: Receivers) -> None:
+@dataclass(frozen=True)
+class Pages:
+    """The ports of the two sites to look at."""
+
+    admin: int
+    flower: int
+
+
+def _pages(stack: ExitStack, folder: Path) -> Pages:
+    """Start the admin and Flower, before anything happens that they could miss."""
+    os.environ["FLOWER_BASIC_AUTH"] = ":".join(LOGIN)
+    ports = Pages(free_port(), free_port())
+    site = ["django", "runserver", "--noreload", f"127.0.0.1:{ports.admin}"]
+    for name, command, port in (
+        ("web", site, ports.admin),
+        ("flower", processes.flower(ports.flower), ports.flower),
+    ):
+        child = stack.enter_context(processes.running(name, command, folder))
+        processes.wait_until_open(name, child, port)
+    return ports
+
+
+def _stay(view: View, receivers: Receivers, ports: Pages) -> None:
     """Leave it running until Ctrl-C."""
     from django.contrib.auth import get_user_model
     from vehicles.models import Vehicle
@@ -162,16 +186,9 @@ def _serve(stack: ExitStack, view: View, folder: Path, receivers: Receivers) -> 
     bus = Vehicle.objects.get(name="55")
     story.register(receivers, "healthy", admin, bus, "*")
     story.register(receivers, "flaky", admin, bus, "*")
-    web, flower = free_port(), free_port()
-    site = ["django", "runserver", "--noreload", f"127.0.0.1:{web}"]
-    monitor = processes.celery(
-        "flower", "--address=127.0.0.1", f"--port={flower}", f"--basic-auth={name}:{password}"
-    )
-    stack.enter_context(processes.running("web", site, folder))
-    stack.enter_context(processes.running("flower", monitor, folder))
     view.say(f"""
-  admin   http://127.0.0.1:{web}/admin/vehicles/vehicle/{bus.pk}/change/
-  Flower  http://127.0.0.1:{flower}/
+  admin   http://127.0.0.1:{ports.admin}/admin/vehicles/vehicle/{bus.pk}/change/
+  Flower  http://127.0.0.1:{ports.flower}/
   login   {name} / {password}
 
 Save bus 55 in the admin and watch it arrive here. Ctrl-C ends it.
