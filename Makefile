@@ -5,9 +5,10 @@ VENV := .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/ready
 TOOLS := $(VENV)/tools
+DEPLOYMENTS := systemd
 SERVICES := $(BIN)/python deploy/demo/services.py .demo/services --
 
-.PHONY: help setup demo demo-serve demo-check test test-databases test-rabbitmq verify-js lint types imports wheel wheel-check clean browser
+.PHONY: help setup demo demo-serve demo-check test test-databases test-rabbitmq verify-js lint types imports wheel wheel-check clean browser deploy-check
 
 help:  ## Say what can be made
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
@@ -46,6 +47,9 @@ verify-js: $(READY)  ## Have JavaScript's library verify what every deliverer se
 
 browser: $(TOOLS)  ## See Flower and the admin in Debian's chromium (SCREENSHOTS=docs/img renews the pictures)
 	$(BIN)/python -m pytest tests/deployment/test_browser.py
+
+deploy-check: $(TOOLS)  ## Open what is in deploy with the tools it is for, and run its commands
+	$(BIN)/python -m pytest $(addprefix tests/deployment/test_,$(addsuffix .py,$(DEPLOYMENTS)))
 
 lint: $(READY)  ## Check format and style
 	$(BIN)/ruff format --check .

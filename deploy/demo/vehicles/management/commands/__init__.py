@@ -1,0 +1,1 @@
+"""drive: something happens; tally: did everybody hear of it?"""
