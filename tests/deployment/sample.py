@@ -82,6 +82,12 @@ class Commands:
                 command, env=env, stdout=log, stderr=log, start_new_session=True, **options
             )
 
+    def stop(self, name: str) -> None:
+        """Ask one to stop, and wait until it has."""
+        process = self._running.pop(name)
+        process.terminate()
+        assert _ended(process), f"{name} did not end in {GRACE} s:\n{self.log(name)[-1500:]}"
+
     def is_up(self, name: str) -> bool:
         """Whether it runs."""
         return self._running[name].poll() is None

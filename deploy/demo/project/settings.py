@@ -1,15 +1,20 @@
-"""Settings of the demo; the last block is what hooks need."""
+"""Settings of the sample project; the last block is what hooks need.
+
+What a deployment says by environment variables has a default for the demo.
+"""
 
 import os
 
 import dj_database_url
 
-SECRET_KEY = "a demo has no secrets"
-DEBUG = True
-ALLOWED_HOSTS = ["127.0.0.1", "localhost"]
+SECRET_KEY = os.environ.get("SECRET_KEY", "a demo has no secrets")
+DEBUG = os.environ.get("DEBUG", "1") == "1"
+ALLOWED_HOSTS = os.environ.get("ALLOWED_HOSTS", "127.0.0.1,localhost").split(",")
 USE_TZ = True
 ROOT_URLCONF = "project.urls"
 STATIC_URL = "static/"
+# The admin's few files, served by the web processes themselves.
+WHITENOISE_USE_FINDERS = True
 DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
 DATABASES = {"default": dj_database_url.parse(os.environ["DATABASE_URL"])}
 INSTALLED_APPS = [
@@ -23,6 +28,7 @@ INSTALLED_APPS = [
     "doh",
 ]
 MIDDLEWARE = [
+    "whitenoise.middleware.WhiteNoiseMiddleware",
     "django.contrib.sessions.middleware.SessionMiddleware",
     "django.middleware.csrf.CsrfViewMiddleware",
     "django.contrib.auth.middleware.AuthenticationMiddleware",
@@ -43,7 +49,11 @@ TEMPLATES = [
 ]
 
 HOOK_ALLOWED_MODELS = ["vehicles.Vehicle"]
+# The receivers of the demo are on this machine.
+HOOK_ALLOWED_NETWORKS = os.environ.get("HOOK_ALLOWED_NETWORKS", "127.0.0.0/8").split(",")
 HOOK_COLLECTION_DELIVERER = "vehicles.hooks.Collection.delay"
 HOOK_ELEMENT_DELIVERER = "vehicles.hooks.Element.delay"
 # Seconds before each attempt. The real schedule takes days; a demo has a minute.
 HOOK_RETRY_SCHEDULE = [0, 1, 1, 2]
+if keys := os.environ.get("HOOK_ENCRYPTION_KEYS"):
+    HOOK_ENCRYPTION_KEYS = keys.split(",")
