@@ -3,7 +3,7 @@
 Copy it beside your Celery app and load it: ``app.config_from_object("celeryconfig")``. Workers::
 
     celery -A project worker -n collection@%h -Q doh.collection,doh.maintenance -c 1
-    celery -A project worker -n element@%h    -Q doh.element
+    celery -A project worker -n element@%h    -Q doh.element,doh.element_slow
     celery -A project beat
 """
 
@@ -43,6 +43,10 @@ worker_pool = "prefork"
 # Replace a child now and then; it hands back what it was sending.
 worker_max_tasks_per_child = 10_000
 
+# Limits for receivers are HOOK_RATE_LIMIT and Hook.rate_limit. This is a brake for a worker that
+# must go easy on its machine, in batches per process: "20/s". None: it goes as fast as it can.
+task_annotations = {"doh_tasks.element.deliver_batch": {"rate_limit": None}}
+
 # At SIGTERM, tasks get this long before they are cancelled (seconds).
 worker_soft_shutdown_timeout = 20
 # Keep trying when the broker is away at the start and later on.
@@ -66,6 +70,8 @@ else:
         # Give a killed worker's messages back within seconds of that, not minutes.
         "unacked_restore_interval": 10,
         "unacked_restore_throttle": 1,
+        # Take a worker's queues in the order of its -Q: first attempts before the slow lane.
+        "queue_order_strategy": "priority",
         # kombu has no timeout of its own: a silent broker must not hang a worker.
         "socket_timeout": 30,
         "socket_connect_timeout": 5,

@@ -85,6 +85,7 @@ class HookAdmin(_HookAdmin):
         "action",
         "target",
         "expires_at",
+        "rate_limit",
         "signing",
         "created_at",
         "disabled_at",

@@ -8,6 +8,7 @@ from typing import Any
 from django.conf import settings
 
 from doh.exceptions import HookConfigurationError
+from doh.limits import CircuitBreaker, RateLimit, read_breaker, read_rate_limit
 
 #: Delay in seconds before each attempt, from the Standard Webhooks specification 1.0.0.
 STANDARD_SCHEDULE = (0, 5, 300, 1800, 7200, 18000, 36000, 50400, 72000, 86400)
@@ -131,6 +132,27 @@ def slice_size() -> int:
 def max_in_flight() -> int:
     """POSTs that one worker process has under way at most."""
     return _whole("HOOK_MAX_IN_FLIGHT", 2_000)
+
+
+def max_in_flight_per_host() -> int:
+    """POSTs that one worker process has under way to one host at most."""
+    return _whole("HOOK_MAX_IN_FLIGHT_PER_HOST", 100)
+
+
+def rate_limit() -> RateLimit:
+    """Rates that hold across all workers, beside those of single hooks."""
+    return read_rate_limit("HOOK_RATE_LIMIT", _get("HOOK_RATE_LIMIT", {}))
+
+
+def circuit_breaker() -> CircuitBreaker | None:
+    """When the circuit to a host opens, and for how long; None: never."""
+    value = _get("HOOK_CIRCUIT_BREAKER", {})
+    return read_breaker("HOOK_CIRCUIT_BREAKER", value) if value is not None else None
+
+
+def slow_after() -> float:
+    """Seconds to an answer, on average, from which a host's deliveries go on the slow lane."""
+    return _positive("HOOK_SLOW_AFTER", 2)
 
 
 def eventlet_concurrency() -> int:

@@ -16,10 +16,10 @@ from doh.lease import Lease
 from doh.models import Event, Hook
 from doh.payloads import Dump, render, restore_snapshot
 from doh.permission import Candidate, refusals
-from doh.retry import settle
-from doh.types import Outcome, Pair, Verdict
+from doh.retry import defer, settle
+from doh.types import Deferred, Outcome, Pair, Verdict
 from doh.version import USER_AGENT
-from doh.wire.request import Message, Request, build_request, clock, parse_target
+from doh.wire.request import Message, Request, build_request, clock, endpoint_of, parse_target
 from doh.wire.signing import Keyring
 
 #: Seconds until a pair is looked at again whose secret could not be read: that is for the
@@ -41,6 +41,15 @@ class Job:
     host: str
     #: The body to keep for later attempts; None where the event itself holds it.
     kept: str | None = field(repr=False)
+    #: The hook's own rate limit, empty if it has none.
+    rate: str = ""
+    #: Seconds after its preparation before which it must not start.
+    hold: float = 0.0
+
+    @property
+    def endpoint(self) -> str:
+        """The server that answers for its target: the host, and the port unless it is the usual."""
+        return endpoint_of(self.target)
 
     def request(self) -> Request:
         """The request, signed with the present time."""
@@ -57,6 +66,10 @@ class Job:
     def settle(self, outcome: Outcome) -> Settled:
         """What the outcome of its POST makes of the pair."""
         return settle(self.owed, outcome, conf.retry_schedule(), self.kept)
+
+    def defer(self, deferred: Deferred) -> Settled:
+        """What a deferral makes of the pair."""
+        return defer(self.owed, deferred, conf.retry_schedule(), self.endpoint, self.kept)
 
 
 @dataclass(frozen=True, slots=True)
@@ -122,6 +135,7 @@ class _HookRow:
     old_token: str | None = field(repr=False)
     expires_at: datetime | None
     disabled_at: datetime | None
+    rate: str
 
     def keyring(self) -> Keyring:
         """What the hook signs with; raises `SecretUnreadableError`."""
@@ -240,7 +254,7 @@ def _job(owed: Owed, event: Event, hook: _HookRow, bodies: _Bodies) -> Job | Out
         return Outcome(Verdict.RETRY, str(error), attempted=False, retry_after=UNREADABLE_PAUSE)
     message = Message(event.uid, event.name, event.object_id, event.pk)
     current = CurrentHook(hook.id, keyring, message)
-    return Job(owed, hook.target, current, body, host, bodies.kept(owed))
+    return Job(owed, hook.target, current, body, host, bodies.kept(owed), hook.rate)
 
 
 def _no_post(verdict: Verdict, detail: str) -> Outcome:
@@ -264,5 +278,6 @@ def _hooks(journal: Journal, owed: Iterable[Owed]) -> dict[int, _HookRow]:
         stored("old_secrets"),
         "expires_at",
         "disabled_at",
+        "rate_limit",
     )
     return {row[0]: _HookRow(*row) for row in columns}

@@ -28,6 +28,10 @@ class BadTargetError(HookError):
     """The stored target is no URL that can be posted to."""
 
 
+class BadRateError(HookError):
+    """A text stands for no rate."""
+
+
 class SecretUnreadableError(HookError):
     """A stored secret can't be decrypted with any of the keys in use, or is none to sign with."""
 

@@ -15,6 +15,7 @@ from django.utils.translation import gettext_lazy as _
 
 from doh.exceptions import BadTargetError
 from doh.indexes import NotNullIndex, ValueIndex
+from doh.limits import RateField
 from doh.querysets import DeliveryQuerySet, HookQuerySet
 from doh.signing import Signed
 from doh.wire.request import MAX_TARGET, parse_target
@@ -91,6 +92,9 @@ class Hook(Signed):
     target = models.CharField(max_length=MAX_TARGET, validators=[validate_target])
     created_at = models.DateTimeField(auto_now_add=True)
     expires_at = models.DateTimeField(null=True, blank=True, help_text=_("Empty: never."))
+    rate_limit = RateField(
+        blank=True, default="", db_default="", help_text=_("Such as 10/s, 600/m or 1000/h.")
+    )
     disabled_at = models.DateTimeField(null=True, blank=True, editable=False)
     disabled_reason = models.CharField(max_length=200, blank=True, editable=False)
 
@@ -232,6 +236,12 @@ class Delivery(models.Model):
     detail = models.CharField(max_length=DETAIL_LENGTH, blank=True)
     host = models.CharField(max_length=255, blank=True)
     updated_at = models.DateTimeField()
+    #: It was only deferred so far: the event's own ``pending`` still counts it.
+    pending = models.BooleanField(default=False, db_default=False, editable=False)
+    #: The first of its deferrals since the last outcome, and the slot that it was given.
+    deferred_at = models.DateTimeField(null=True, editable=False)
+    slot_at = models.DateTimeField(null=True, editable=False)
+    granted = models.PositiveSmallIntegerField(default=0, db_default=0, editable=False)
 
     objects = DeliveryQuerySet.as_manager()
 

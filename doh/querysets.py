@@ -66,5 +66,8 @@ class DeliveryQuerySet(models.QuerySet["Delivery"]):
             "attempts": 0,
             "due_at": now,
             "batch_id": None,
+            "deferred_at": None,
+            "slot_at": None,
+            "granted": 0,
         }
         return self.dead().update(**fresh)

@@ -6,10 +6,13 @@ from typing import Final
 
 from doh.journal.records import Owed, Settled
 from doh.models import Delivery
-from doh.types import Outcome, Verdict
+from doh.types import Deferred, Outcome, Verdict
 
 #: A delay is spread by this share of itself, so that retries of one outage don't come at once.
 JITTER: Final = 0.2
+
+#: Seconds that a pair may be deferred at least, however short the schedule is.
+DEFERRAL_FLOOR: Final = 3600.0
 
 _FINAL: Final = {
     Verdict.SUCCEEDED: Delivery.Status.SUCCEEDED,
@@ -41,6 +44,33 @@ def settle(
         return Settled(owed, outcome, Delivery.Status.DEAD, attempts, body=body)
     delay = next_delay(schedule, attempts, outcome.retry_after, spread)
     return Settled(owed, outcome, Delivery.Status.WAITING, attempts, delay, body)
+
+
+def defer(
+    owed: Owed, deferred: Deferred, schedule: Sequence[float], host: str, body: str | None = None
+) -> Settled:
+    """Have one pair wait without an attempt; dead once that takes longer than all of them would."""
+    waited = 0.0 if owed.waited is None else owed.waited.seconds
+    if waited + deferred.delay > longest_deferral(schedule):
+        detail = f"deferred too long: {deferred.detail}"
+        outcome = Outcome(Verdict.DEAD, detail, attempted=False, host=host)
+        return Settled(owed, outcome, Delivery.Status.DEAD, owed.attempts, body=body)
+    outcome = Outcome(Verdict.DEFERRED, deferred.detail, attempted=False, host=host)
+    return Settled(
+        owed=owed,
+        outcome=outcome,
+        status=Delivery.Status.WAITING,
+        attempts=owed.attempts,
+        delay=deferred.delay,
+        body=body,
+        slot=deferred.slot,
+        granted=deferred.granted,
+    )
+
+
+def longest_deferral(schedule: Sequence[float]) -> float:
+    """Seconds that a pair may be deferred: as long as all its attempts would take."""
+    return max(sum(schedule), DEFERRAL_FLOOR)
 
 
 def next_delay(

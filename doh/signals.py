@@ -9,3 +9,7 @@ from django.dispatch import Signal
 #: ``payload=None`` asks the model's payload methods; any other value is sent as it is, and a
 #: ``str`` is taken as JSON already dumped.
 hook_event = Signal()
+
+#: Sent by a worker, with ``error``, when the Redis that rate limits and circuit breakers live in
+#: does not answer: POSTs are made without them meanwhile.
+limits_unavailable = Signal()

@@ -19,6 +19,7 @@ class Verdict(StrEnum):
     RETRY = "retry"
     GONE = "gone"
     DEAD = "dead"
+    DEFERRED = "deferred"
     CANCELLED = "cancelled"
 
 
@@ -39,6 +40,20 @@ class Outcome:
     disable: str | None = None
     elapsed: float = 0.0
     host: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Deferred:
+    """A pair is to wait without a POST: why, and for how many seconds.
+
+    ``slot`` is the seconds until the slot that rate limits gave it, None where they gave none;
+    ``granted`` says which of them did, one bit each.
+    """
+
+    detail: str
+    delay: float
+    slot: float | None = None
+    granted: int = 0
 
 
 @dataclass(frozen=True, slots=True)

@@ -11,7 +11,7 @@ from doh.deliverers.project import keep_built_in
 from doh.fanout import fan_out
 from doh.journal import Journal, Ring, get_journal
 from doh.names import COLLECT, DELIVER_BATCH
-from doh_tasks.queues import FINISH
+from doh_tasks.queues import ELEMENT_QUEUE, FINISH
 
 logger = logging.getLogger(__name__)
 
@@ -32,21 +32,23 @@ def collect() -> None:
             send(journal, rings)
 
 
-def send(journal: Journal, rings: list[Ring]) -> None:
+def send(journal: Journal, rings: list[Ring], queue: str = ELEMENT_QUEUE) -> None:
     """Have batches delivered; those that the broker does not take are left to the next sweep."""
+    if not rings:
+        return
     try:
-        _publish(rings)
+        _publish(rings, queue)
     except Exception:  # any broker, any fault: the ledger knows what is owed
         logger.exception("%d batches could not be published; the sweep finds them", len(rings))
         journal.hand_back(rings)
 
 
-def _publish(rings: list[Ring]) -> None:
+def _publish(rings: list[Ring], queue: str) -> None:
     """One chord per slice: its body looks for result hooks once every batch has been taken up.
 
     A batch alone needs none, its own flush says what is finished.
     """
-    header = [current_app.signature(DELIVER_BATCH, tuple(ring)) for ring in rings]
+    header = [current_app.signature(DELIVER_BATCH, tuple(ring), queue=queue) for ring in rings]
     if len(header) == 1 or isinstance(current_app.backend, DisabledBackend):
         for signature in header:
             signature.apply_async(ignore_result=True)

@@ -16,6 +16,7 @@ from doh.dispatch import Work, prepare
 from doh.exceptions import BadTargetError, HookConfigurationError
 from doh.journal import Ring, get_journal
 from doh.names import DELIVER_BATCH, POST_ONCE
+from doh_tasks.limits import HOLD, admit
 from doh_tasks.pump import current_pump, stop_pump
 from doh_tasks.results import announce
 
@@ -39,6 +40,8 @@ def deliver_batch(batch_id: int, epoch: int) -> None:
     if work is None:
         return
     sender = _inline_sender(work)
+    # Only the pump can hold a POST back.
+    work = admit(work, HOLD if sender is None else 0.0)
     if sender is not None:
         inline.send_work(journal, work, sender, announce)
         return

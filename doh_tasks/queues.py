@@ -17,6 +17,8 @@ REPORT: Final = "doh_tasks.dead_letter.report"
 
 COLLECTION_QUEUE: Final = "doh.collection"
 ELEMENT_QUEUE: Final = "doh.element"
+#: The slow lane: retries, and whatever goes to hosts that are slow or failing.
+SLOW_QUEUE: Final = "doh.element_slow"
 MAINTENANCE_QUEUE: Final = "doh.maintenance"
 DEAD_LETTER_QUEUE: Final = "doh.dead_letter"
 
@@ -53,7 +55,7 @@ PRUNE_EVERY: Final = 3600.0
 def task_queues(broker_url: str) -> tuple[Queue, ...]:
     """For Celery's ``task_queues``: on RabbitMQ quorum queues, which survive a broker."""
     rabbit = broker_url.startswith(("amqp", "pyamqp"))
-    names = (COLLECTION_QUEUE, ELEMENT_QUEUE, MAINTENANCE_QUEUE, DEAD_LETTER_QUEUE)
+    names = (COLLECTION_QUEUE, ELEMENT_QUEUE, SLOW_QUEUE, MAINTENANCE_QUEUE, DEAD_LETTER_QUEUE)
     return tuple(_queue(name, rabbit) for name in names)
 
 

@@ -7,6 +7,7 @@ from celery import current_app, shared_task
 from doh.deliverers.results import run_result_hooks
 from doh.journal import Flushed, Journal, get_journal
 from doh_tasks.dead_letter import bury
+from doh_tasks.limits import report
 from doh_tasks.queues import FINISH
 
 logger = logging.getLogger(__name__)
@@ -21,7 +22,11 @@ def finish() -> None:
 
 
 def announce(_journal: Journal, flushed: Flushed) -> None:
-    """Have result hooks run and dead letters reported; the sweep does it if this is lost."""
+    """Have result hooks run, dead letters reported, and all workers know of failing hosts.
+
+    The sweep does the first if this is lost.
+    """
+    report(flushed.written)
     try:
         if flushed.result_events:
             current_app.send_task(FINISH, ignore_result=True)

@@ -5,7 +5,8 @@ from celery import shared_task
 from doh import conf
 from doh.journal import get_journal
 from doh_tasks.collection import send
-from doh_tasks.queues import RETRY
+from doh_tasks.limits import slow_hosts
+from doh_tasks.queues import RETRY, SLOW_QUEUE
 
 #: Deliveries that one transaction takes, and transactions that one run makes at most.
 STEP = 5_000
@@ -14,10 +15,12 @@ STEPS = 100
 
 @shared_task(name=RETRY, ignore_result=True)
 def retry() -> None:
-    """Send every delivery whose next attempt is due."""
+    """Send every delivery whose next attempt is due; a retry is never in a first attempt's way."""
     journal = get_journal()
+    slow = slow_hosts()
     for _ in range(STEPS):
-        rings = journal.gather_retries(STEP, conf.batch_size(), conf.queue_lease())
-        if not rings:
+        lanes = journal.gather_lanes(STEP, conf.batch_size(), conf.queue_lease(), slow)
+        if not any(lanes):
             return
-        send(journal, rings)
+        send(journal, lanes.first)
+        send(journal, lanes.slow, SLOW_QUEUE)

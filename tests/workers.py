@@ -14,7 +14,7 @@ from django.db import connection
 
 ROOT = Path(__file__).parent.parent
 COLLECTION = "doh.collection,doh.maintenance"
-ELEMENT = "doh.element"
+ELEMENT = "doh.element,doh.element_slow"
 
 
 class Workers:

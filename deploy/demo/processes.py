@@ -53,7 +53,7 @@ def workers(folder: Path, *, events: bool) -> dict[str, list[str]]:
     """The deployment that ``celeryconfig.example.py`` describes; Flower wants task events."""
     flags = ["-E"] if events else []
     collection = ["-n", "collection@%h", "-Q", "doh.collection,doh.maintenance", "-c", "1"]
-    element = ["-n", "element@%h", "-Q", "doh.element", "-c", "2"]
+    element = ["-n", "element@%h", "-Q", "doh.element,doh.element_slow", "-c", "2"]
     return {
         "collection": celery("worker", "-l", "INFO", *collection, *flags),
         "element": celery("worker", "-l", "INFO", *element, *flags),

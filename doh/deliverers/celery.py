@@ -170,7 +170,7 @@ class Doorbell:
         if not app.conf.broker_url and not app.conf.broker_write_url:
             raise HookConfigurationError("Celery has no broker_url: there is nobody to ring.")
         url = redis_url(app)
-        self._redis = None if url is None else _redis_client(url)
+        self._redis = None if url is None else redis_client(url, conf.ring_timeout())
         self._producer = _producer(app)
         self._made_for = wanted
 
@@ -207,8 +207,8 @@ class Doorbell:
         self._producer = self._redis = None
 
 
-def _redis_client(url: str) -> redis.Redis:
-    timeout = conf.ring_timeout()
+def redis_client(url: str, timeout: float) -> redis.Redis:
+    """A client that gives up after so many seconds, and never tries twice."""
     client: redis.Redis = redis.Redis.from_url(
         url.replace("valkey", "redis", 1) if url.startswith("valkey") else url,
         socket_timeout=timeout,

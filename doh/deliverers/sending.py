@@ -52,7 +52,7 @@ def send_with_requests(jobs: Iterable[Job]) -> Iterator[Sent]:
     """One after the other, over pooled connections."""
     for job in jobs:
         reply, response = transport().post(job.request())
-        yield Sent(job, judge(reply, job.host), response)
+        yield Sent(job, judge(reply, job.endpoint), response)
 
 
 def send_with_callable(call: Callable[[str, str], Any]) -> Sender:
@@ -84,11 +84,11 @@ def _outcome_of_call(call: Callable[[str, str], Any], job: Job) -> Outcome:
         with sending_to(job.hook):
             result = call(job.target, job.body)
         if not isinstance(result, requests.Response):
-            return Outcome(Verdict.SUCCEEDED, host=job.host)
-        return judge(_answer_in(result), job.host)
+            return Outcome(Verdict.SUCCEEDED, host=job.endpoint)
+        return judge(_answer_in(result), job.endpoint)
     except Exception as error:
         logger.warning("The element deliverer failed for hook %s", job.hook.pk, exc_info=True)
-        return Outcome(Verdict.RETRY, reason_of(error), host=job.host)
+        return Outcome(Verdict.RETRY, reason_of(error), host=job.endpoint)
 
 
 def _answer_in(response: requests.Response) -> Answer:

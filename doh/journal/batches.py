@@ -1,8 +1,9 @@
 """Batches: claim what is to be sent, keep the claim alive, give it back."""
 
 from collections import defaultdict
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime, timedelta
+from typing import Any, Final
 
 from django.db import transaction
 from django.db.models import F
@@ -10,9 +11,20 @@ from django.db.models import F
 from doh.journal.again import again
 from doh.journal.ledger import GIVE_UP_AFTER, SUSPECT_AFTER, Ledger, seconds_of_claim
 from doh.journal.packing import dump_pairs, load_pairs
-from doh.journal.records import BatchClaim, Owed, Ring
+from doh.journal.records import BatchClaim, Owed, Ring, Waited
 from doh.models import Batch
-from doh.types import Pair
+
+#: What is read of a delivery that is owed again.
+_OWED: Final = (
+    "event_id",
+    "hook_id",
+    "attempts",
+    "body",
+    "pending",
+    "deferred_at",
+    "slot_at",
+    "granted",
+)
 
 
 class BatchLedger(Ledger):
@@ -26,14 +38,15 @@ class BatchLedger(Ledger):
         pairs go on alone and ever more slowly, and what is still claimed in vain is given up.
         """
         with transaction.atomic(using=self.alias):
-            until = self.after(lease)
+            now = self.now()
+            until = now + timedelta(seconds=lease)
             claimed = self._batch(ring).update(
                 epoch=ring.epoch + 1, due_at=until, tries=F("tries") + 1
             )
             if not claimed:
                 return None
             batch = self._batches().get(pk=ring.batch_id)
-            owed = self._owed(batch, ring.epoch)
+            owed = self._owed(batch, ring.epoch, now)
             if batch.tries > SUSPECT_AFTER:
                 if len(owed) > 1:
                     self._take_apart(batch, owed)
@@ -83,36 +96,11 @@ class BatchLedger(Ledger):
                 self._batches().filter(pk__in=ids).update(epoch=epoch + 1, due_at=later)
         return [Ring(pk, epoch + 1) for pk, epoch in rows]
 
-    @again
-    def gather_retries(self, limit: int, batch_size: int, queue_lease: float) -> list[Ring]:
-        """Pass the due deliveries to new batches; returns the doorbells to ring."""
-        with transaction.atomic(using=self.alias):
-            now = self.now()
-            due = self._lock(
-                self._deliveries().filter(due_at__lte=now).order_by("due_at"), skip=True
-            )
-            rows = sorted(due.values_list("event_id", "hook_id", "pk")[:limit])
-            until = now + timedelta(seconds=queue_lease)
-            return [
-                self._own_retries(rows[start : start + batch_size], until)
-                for start in range(0, len(rows), batch_size)
-            ]
-
-    def _own_retries(self, rows: Sequence[tuple[int, int, int]], until: datetime) -> Ring:
-        pairs = [Pair(event_id, hook_id) for event_id, hook_id, _ in rows]
-        (ring,) = self._write_batches(pairs, len(pairs), until)
-        owned = self._deliveries().filter(pk__in=[pk for _, _, pk in rows])
-        owned.update(batch_id=ring.batch_id, due_at=None)
-        return ring
-
-    def _owed(self, batch: Batch, claimed_before: int) -> list[Owed]:
+    def _owed(self, batch: Batch, claimed_before: int, now: datetime) -> list[Owed]:
         """What remains of a batch: pairs without a delivery, or whose delivery names it."""
         rows = self._deliveries().filter(batch_id=batch.pk)
         retries = [
-            Owed(event_id, hook_id, attempts, body, first=False)
-            for event_id, hook_id, attempts, body in rows.order_by(
-                "event_id", "hook_id"
-            ).values_list("event_id", "hook_id", "attempts", "body")
+            _owed_again(row, now) for row in rows.order_by("event_id", "hook_id").values(*_OWED)
         ]
         if retries:
             return retries
@@ -136,3 +124,21 @@ class BatchLedger(Ledger):
                 event_id=one.event_id, hook_id=one.hook_id, batch_id=batch.pk
             ).update(batch_id=part.pk)
         self._batches().filter(pk=batch.pk).delete()
+
+
+def _owed_again(row: Mapping[str, Any], now: datetime) -> Owed:
+    return Owed(
+        row["event_id"],
+        row["hook_id"],
+        row["attempts"],
+        row["body"],
+        first=False,
+        uncounted=row["pending"],
+        waited=None if row["deferred_at"] is None else _waited(row, now),
+    )
+
+
+def _waited(row: Mapping[str, Any], now: datetime) -> Waited:
+    since, slot_at = row["deferred_at"], row["slot_at"]
+    slot = None if slot_at is None else (slot_at - now).total_seconds()
+    return Waited(since, (now - since).total_seconds(), slot, row["granted"])

@@ -25,7 +25,14 @@ OUTCOME_COLUMNS: Final = (
     "detail",
     "host",
     "updated_at",
+    "pending",
+    "deferred_at",
+    "slot_at",
+    "granted",
 )
+#: A pair that was deferred for so long counts as having had its first outcome: somebody waits for
+#: the event's result hook.
+COUNTED_AFTER: Final = timedelta(hours=1)
 _HOST_LENGTH = 255
 
 
@@ -57,7 +64,8 @@ class FlushLedger(Ledger):
                 self._batch(ring).delete()
             elif written:
                 self._batch(ring).update(tries=0)
-        return Flushed(result_events=results, dead=_dead_letters(written, ids))
+        dead = _dead_letters(written, ids)
+        return Flushed(written=tuple(written), result_events=results, dead=dead)
 
     def _insert_deliveries(self, settled: Sequence[Settled], now: datetime) -> dict[Pair, int]:
         """Write first outcomes; returns the keys of the deliveries that were new."""
@@ -101,7 +109,11 @@ class FlushLedger(Ledger):
 
     def _lower_pending(self, settled: Sequence[Settled], now: datetime) -> tuple[int, ...]:
         """Count first outcomes off their events; returns the events whose result hook is due."""
-        firsts = Counter(one.owed.event_id for one in settled if one.owed.first)
+        firsts = Counter(
+            one.owed.event_id
+            for one in settled
+            if one.owed.pending and not _still_pending(one, now)
+        )
         if not firsts:
             return ()
         events = self._lock(self._events().filter(pk__in=firsts).order_by("pk"))
@@ -147,7 +159,20 @@ def delivery_of(one: Settled, now: datetime) -> Delivery:
         detail=one.outcome.detail[:DETAIL_LENGTH],
         host=one.outcome.host[:_HOST_LENGTH],
         updated_at=now,
+        pending=one.owed.pending and _still_pending(one, now),
+        deferred_at=_deferred_since(one, now) if one.deferred else None,
+        slot_at=None if one.slot is None else now + timedelta(seconds=one.slot),
+        granted=one.granted,
     )
+
+
+def _deferred_since(one: Settled, now: datetime) -> datetime:
+    return now if one.owed.waited is None else one.owed.waited.since
+
+
+def _still_pending(one: Settled, now: datetime) -> bool:
+    """Whether the outcome leaves an event waiting for the pair's first one."""
+    return one.deferred and now - _deferred_since(one, now) < COUNTED_AFTER
 
 
 def _ending(result_hook: bool, now: datetime) -> dict[str, Any]:

@@ -9,6 +9,7 @@ from django.db import connections
 from doh.journal.base import Journal
 from doh.journal.flushing import OUTCOME_COLUMNS, delivery_of
 from doh.journal.records import EventClaim, Ring, Settled
+from doh.journal.retrying import WINDOW, Due
 from doh.models import Delivery, Hook
 from doh.querysets import ANY_ACTION
 from doh.types import Pair
@@ -51,6 +52,10 @@ _COLUMNS = {
     "detail": "text",
     "host": "text",
     "updated_at": "timestamptz",
+    "pending": "boolean",
+    "deferred_at": "timestamptz",
+    "slot_at": "timestamptz",
+    "granted": "smallint",
 }
 _NAMES = ", ".join(_COLUMNS)
 _ROWS = f"unnest({', '.join(f'%({name})s::{kind}[]' for name, kind in _COLUMNS.items())})"
@@ -65,6 +70,22 @@ _UPDATE = f"""
     WHERE d.event_id = v.event_id AND d.hook_id = v.hook_id AND d.batch_id = %(owner)s
     RETURNING d.event_id, d.hook_id, d.id
 """  # noqa: S608
+# The index of due rows gives the window; what is taken of it is ranked host by host and locked.
+_DUE = """
+    SELECT d.event_id, d.hook_id, d.id, d.host, d.attempts
+    FROM (
+        SELECT id, due_at, row_number() OVER (PARTITION BY host ORDER BY due_at) AS turn
+        FROM (
+            SELECT id, host, due_at FROM {delivery}
+            WHERE due_at <= %(now)s ORDER BY due_at LIMIT %(window)s
+        ) AS oldest
+    ) AS placed
+    JOIN {delivery} AS d USING (id)
+    WHERE d.due_at <= %(now)s
+    ORDER BY placed.turn, placed.due_at
+    LIMIT %(limit)s
+    FOR UPDATE OF d SKIP LOCKED
+"""
 
 
 class PostgresJournal(Journal):
@@ -84,6 +105,10 @@ class PostgresJournal(Journal):
         }
         rows = self._run(_MATCH.format(hook=_table(Hook)), values)
         return [Pair(*row) for row in rows]
+
+    def _due_in_turns(self, limit: int, now: datetime) -> list[Due]:
+        values = {"now": now, "limit": limit, "window": limit * WINDOW}
+        return [Due(*row) for row in self._run(_DUE.format(delivery=_table(Delivery)), values)]
 
     def _insert_deliveries(self, settled: Sequence[Settled], now: datetime) -> dict[Pair, int]:
         return self._write(_INSERT, settled, now)

@@ -1,9 +1,10 @@
 """What the journal takes and gives."""
 
 from dataclasses import dataclass
+from datetime import datetime
 from typing import NamedTuple
 
-from doh.types import Outcome, Pair
+from doh.types import Outcome, Pair, Verdict
 
 
 class Ring(NamedTuple):
@@ -11,6 +12,13 @@ class Ring(NamedTuple):
 
     batch_id: int
     epoch: int
+
+
+class Lanes(NamedTuple):
+    """Doorbells of batches by the lane that they belong on."""
+
+    first: list[Ring]
+    slow: list[Ring]
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,14 +45,39 @@ class EventClaim:
 
 
 @dataclass(frozen=True, slots=True)
+class Waited:
+    """What a deferred pair has waited so far, seen from its claim.
+
+    ``since`` is its first deferral after the last outcome, ``seconds`` ago; ``slot`` is the
+    seconds until the slot it was given, below zero where that has passed, None if it has none.
+    """
+
+    since: datetime
+    seconds: float
+    slot: float | None = None
+    granted: int = 0
+
+
+@dataclass(frozen=True, slots=True)
 class Owed:
-    """A pair that a claimed batch still owes; ``first`` until it has had an outcome."""
+    """A pair that a claimed batch still owes; ``first`` until it has a delivery.
+
+    ``uncounted`` is a pair with a delivery that was only ever deferred: its event still waits for
+    its first outcome.
+    """
 
     event_id: int
     hook_id: int
     attempts: int = 0
     body: str | None = None
     first: bool = True
+    uncounted: bool = False
+    waited: Waited | None = None
+
+    @property
+    def pending(self) -> bool:
+        """Whether its event waits for its first outcome."""
+        return self.first or self.uncounted
 
     @property
     def pair(self) -> Pair:
@@ -82,7 +115,8 @@ class Settled:
     """One pair after a look at it, ready to be written.
 
     ``status`` is a `Delivery.Status`; ``delay`` is seconds until the next attempt, for a waiting
-    one; ``attempts`` counts the POSTs made so far.
+    one; ``attempts`` counts the POSTs made so far. ``slot`` and ``granted`` are those of a
+    deferral (`doh.types.Deferred`).
     """
 
     owed: Owed
@@ -91,6 +125,13 @@ class Settled:
     attempts: int
     delay: float | None = None
     body: str | None = None
+    slot: float | None = None
+    granted: int = 0
+
+    @property
+    def deferred(self) -> bool:
+        """Whether it waits without an attempt."""
+        return self.outcome.verdict is Verdict.DEFERRED
 
 
 @dataclass(frozen=True, slots=True)
@@ -105,8 +146,12 @@ class DeadLetter:
 
 @dataclass(frozen=True, slots=True)
 class Flushed:
-    """What a flush did; ``fenced`` means that the batch was no longer ours and nothing was."""
+    """What a flush did; ``fenced`` means that the batch was no longer ours and nothing was.
+
+    ``written`` are the outcomes that were new to the ledger.
+    """
 
     fenced: bool = False
+    written: tuple[Settled, ...] = ()
     result_events: tuple[int, ...] = ()
     dead: tuple[DeadLetter, ...] = ()

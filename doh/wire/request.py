@@ -59,6 +59,15 @@ def parse_target(url: str) -> str:
     return host
 
 
+@lru_cache(maxsize=65_536)
+def endpoint_of(url: str) -> str:
+    """The server of a target: its host, with the port where that is not the scheme's own."""
+    parts = urlsplit(url)
+    host = parts.hostname or ""
+    usual = 443 if parts.scheme.lower() == "https" else 80
+    return host if parts.port in (None, usual) else f"{host}:{parts.port}"
+
+
 def build_request(
     target: str,
     body: str,

@@ -20,11 +20,12 @@ class Seen:
     answer: Answer
 
 
-@dataclass(slots=True)
+@dataclass(slots=True, eq=False)
 class Flight:
     """The jobs of one claimed batch: waiting, in the air, or landed and not yet written.
 
-    Only the loop's thread touches ``jobs``, only the scribe's the fields below it.
+    Only the loop's thread touches ``jobs``, only the scribe's the fields below it. ``began`` is
+    when it was made, in monotonic seconds: its jobs are held from then on.
     """
 
     journal: Journal
@@ -35,6 +36,7 @@ class Flight:
     size: int
     missing: int
     unwritten: list[Settled]
+    began: float
     oldest: float
     seen: list[Seen] = field(default_factory=list)
     #: Jobs were left: what remains of the batch lives on.
@@ -51,6 +53,7 @@ class Flight:
         watcher: type[ElementDeliverer] | None,
     ) -> "Flight":
         """A flight for prepared work."""
+        now = time.monotonic()
         return cls(
             journal=journal,
             ring=work.claim.ring,
@@ -60,5 +63,6 @@ class Flight:
             size=len(work.jobs) + len(work.settled),
             missing=len(work.jobs),
             unwritten=list(work.settled),
-            oldest=time.monotonic(),
+            began=now,
+            oldest=now,
         )

@@ -1,5 +1,6 @@
 """The thread that drives libcurl: hundreds of transfers over one selector."""
 
+import random
 import selectors
 import socket
 import threading
@@ -14,9 +15,11 @@ from urllib.parse import urlsplit
 import pycurl
 
 from doh.dispatch import Job
-from doh.types import Answer, Failure
+from doh.types import Answer, Deferred, Failure
+from doh_tasks.limits import BUSY
 from doh_tasks.pump.flight import Flight
 from doh_tasks.pump.names import Names, Resolved
+from doh_tasks.pump.runway import Left, Runway
 from doh_tasks.pump.transfer import (
     Limits,
     Sink,
@@ -29,13 +32,15 @@ from doh_tasks.pump.transfer import (
 #: Seconds that the loop sleeps at most; it is woken for everything that matters.
 _NAP: Final = 1.0
 _IDLE_HANDLES: Final = 256
+#: Seconds after which a job is tried again whose host did not keep up.
+_COME_BACK: Final = (5.0, 10.0)
 
 
 class Tower(Protocol):
     """Who is told, in the loop's thread, how transfers end."""
 
-    def landed(self, flight: Flight, job: Job, reply: Answer | Failure) -> None:
-        """A job has its answer, or the reason why there is none."""
+    def landed(self, flight: Flight, job: Job, reply: Answer | Failure | Deferred) -> None:
+        """A job has its answer, or the reason why there is none or why it was not started."""
 
     def cut(self, flight: Flight, left: int) -> None:
         """So many jobs of a flight were never started, and won't be."""
@@ -57,7 +62,7 @@ class Loop:
         self._tower = tower
         self._names = Names(limits.policy)
         self._orders: deque[Callable[[], None]] = deque()
-        self._waiting: deque[Flight] = deque()
+        self._runway = Runway(limits.per_host)
         self._resolving = 0
         self._air: dict[pycurl.Curl, _Transfer] = {}
         self._idle: list[pycurl.Curl] = []
@@ -80,7 +85,7 @@ class Loop:
 
     def launch(self, flight: Flight) -> None:
         """Start the jobs of a flight as places get free."""
-        self._order(lambda: self._waiting.append(flight))
+        self._order(lambda: self._runway.line_up(flight))
 
     def ground(self) -> None:
         """Start nothing more: what waits is left, what is in the air lands."""
@@ -95,6 +100,11 @@ class Loop:
         self._orders.append(order)
         with suppress(BlockingIOError):  # It is ringing already.
             self._bell.send(b"!")
+
+    @property
+    def held(self) -> int:
+        """How many jobs wait for a slot that a rate limit gave them."""
+        return self._runway.held
 
     # In the loop's thread
 
@@ -126,9 +136,10 @@ class Loop:
     def _patience(self) -> float:
         if self._orders:
             return 0
-        if self._timer is None:
+        alarms = [when for when in (self._timer, self._runway.wake_at()) if when is not None]
+        if not alarms:
             return _NAP
-        return min(_NAP, max(0.0, self._timer - time.monotonic()))
+        return min(_NAP, max(0.0, min(alarms) - time.monotonic()))
 
     def _hear(self) -> None:
         with suppress(BlockingIOError):
@@ -137,15 +148,17 @@ class Loop:
 
     def _start(self) -> None:
         """Start jobs while there are places."""
-        while self._waiting and len(self._air) + self._resolving < self._capacity:
-            flight = self._waiting[0]
-            if not flight.jobs:
-                self._waiting.popleft()
-            elif flight.lost or time.monotonic() > flight.lease.starts_until:
-                self._waiting.popleft()
-                self._cut(flight)
+        now = time.monotonic()
+        while len(self._air) + self._resolving < self._capacity:
+            found = self._runway.next(now)
+            if found is None:
+                break
+            if isinstance(found, Left):
+                self._tower.cut(*found)
             else:
-                self._resolve(flight, flight.jobs.popleft())
+                self._resolve(*found)
+        for flight, job in self._runway.stuck(now):
+            self._tower.landed(flight, job, Deferred(BUSY, random.uniform(*_COME_BACK)))
 
     def _resolve(self, flight: Flight, job: Job) -> None:
         port = _port(job.target)
@@ -166,7 +179,7 @@ class Loop:
 
     def _take_off(self, flight: Flight, job: Job, addresses: Resolved) -> None:
         if isinstance(addresses, Failure):
-            self._tower.landed(flight, job, addresses)
+            self._land(flight, job, addresses)
             return
         handle = self._idle.pop() if self._idle else new_handle(self._limits)
         try:
@@ -174,7 +187,7 @@ class Loop:
             self._multi.add_handle(handle)
         except (pycurl.error, UnicodeError) as error:
             handle.close()
-            self._tower.landed(flight, job, Failure(f"the request could not be made: {error}"))
+            self._land(flight, job, Failure(f"the request could not be made: {error}"))
             return
         self._air[handle] = _Transfer(flight, job, sink)
 
@@ -199,17 +212,16 @@ class Loop:
             self._idle.append(handle)
         else:
             handle.close()
-        self._tower.landed(transfer.flight, transfer.job, reply)
+        self._land(transfer.flight, transfer.job, reply)
+
+    def _land(self, flight: Flight, job: Job, reply: Answer | Failure) -> None:
+        self._runway.landed(job.endpoint, time.monotonic())
+        self._tower.landed(flight, job, reply)
 
     def _cut_waiting(self) -> None:
-        while self._waiting:
-            self._cut(self._waiting.popleft())
-
-    def _cut(self, flight: Flight) -> None:
-        """Leave the jobs that did not start to whoever claims the rest of the batch."""
-        left = len(flight.jobs)
-        flight.jobs.clear()
-        self._tower.cut(flight, left)
+        """Leave the jobs that did not start to whoever claims the rest of their batches."""
+        for left in self._runway.clear():
+            self._tower.cut(*left)
 
     def _set_stopped(self) -> None:
         self._stopped = True

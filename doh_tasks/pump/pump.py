@@ -34,9 +34,15 @@ class Pump:
         self._after = ThreadPoolExecutor(1, thread_name_prefix="doh-after")
 
     def wait_for_room(self, timeout: float | None = None) -> bool:
-        """Wait until fewer pairs are under way than ``HOOK_MAX_IN_FLIGHT``."""
+        """Wait until fewer pairs are under way than ``HOOK_MAX_IN_FLIGHT``.
+
+        Those that are held until their slot take no room from others.
+        """
         with self._room:
-            return self._room.wait_for(lambda: self._outstanding < self._capacity, timeout)
+            return self._room.wait_for(self._has_room, timeout)
+
+    def _has_room(self) -> bool:
+        return self._outstanding - self._loop.held < self._capacity
 
     def submit(
         self, journal: Journal, work: Work, watcher: type[ElementDeliverer] | None
@@ -75,4 +81,5 @@ def _limits() -> Limits:
         total_timeout=conf.total_timeout(),
         ca_bundle=conf.ca_bundle(),
         policy=any_address,
+        per_host=conf.max_in_flight_per_host(),
     )

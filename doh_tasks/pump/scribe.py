@@ -13,8 +13,8 @@ from typing import Final
 from django.db import InterfaceError, OperationalError, connections
 
 from doh.dispatch import Job
-from doh.journal import Flushed, Journal
-from doh.types import Answer, Failure
+from doh.journal import Flushed, Journal, Settled
+from doh.types import Answer, Deferred, Failure
 from doh.wire.outcome import judge
 from doh_tasks.pump.flight import Flight, Seen
 
@@ -29,7 +29,7 @@ PAUSE: Final = 1.0
 _DRAIN: Final = 2_000
 
 #: What happened to a flight: a job landed with a reply, or (None) so many were cut.
-_News = tuple[Flight, Job | None, Answer | Failure | int]
+_News = tuple[Flight, Job | None, Answer | Failure | Deferred | int]
 
 
 class Scribe:
@@ -59,8 +59,8 @@ class Scribe:
         """Look after a flight from now on."""
         self._news.put((flight, None, 0))
 
-    def landed(self, flight: Flight, job: Job, reply: Answer | Failure) -> None:
-        """A job has its answer, or the reason why there is none."""
+    def landed(self, flight: Flight, job: Job, reply: Answer | Failure | Deferred) -> None:
+        """A job has its answer, or the reason why there is none or why it was not started."""
         self._news.put((flight, job, reply))
 
     def cut(self, flight: Flight, left: int) -> None:
@@ -106,11 +106,11 @@ class Scribe:
         elif job is not None:
             self._note(flight, job, reply)
 
-    def _note(self, flight: Flight, job: Job, reply: Answer | Failure) -> None:
+    def _note(self, flight: Flight, job: Job, reply: Answer | Failure | Deferred) -> None:
         if not flight.unwritten:
             flight.oldest = time.monotonic()
         flight.missing -= 1
-        flight.unwritten.append(job.settle(judge(reply, job.host)))
+        flight.unwritten.append(_settled(job, reply))
         if flight.watcher is not None and isinstance(reply, Answer):
             flight.seen.append(Seen(job.target, reply))
 
@@ -168,3 +168,9 @@ class Scribe:
         except Exception:
             logger.exception("Batch %s could not be written", flight.ring.batch_id)
             flight.lost = True
+
+
+def _settled(job: Job, reply: Answer | Failure | Deferred) -> Settled:
+    if isinstance(reply, Deferred):
+        return job.defer(reply)
+    return job.settle(judge(reply, job.endpoint))

@@ -30,12 +30,13 @@ _DETAILS: Final = {
 
 @dataclass(frozen=True, slots=True)
 class Limits:
-    """How a transfer connects; timeouts are in seconds."""
+    """How a transfer connects, and how many one host may have; timeouts are in seconds."""
 
     connect_timeout: float
     total_timeout: float
     ca_bundle: str | None
     policy: Policy
+    per_host: int = 100
 
 
 class Sink:

@@ -105,7 +105,7 @@ def test_it_ends_by_itself_and_says_what_came_of_it(start):
 def test_what_did_not_happen_is_said_with_a_status_of_one(start):
     demo = start("--limit", "20")
     demo.until("Bus 55 is saved")
-    for child in demo.children("doh.element"):
+    for child in demo.children("doh.element,doh.element_slow"):
         child.kill()
     assert demo.process.wait(PATIENCE) == 1, demo.output
     assert "The demo failed. There should be 3 deliveries" in demo.output

@@ -7,7 +7,8 @@ from django.db import connections
 from django.utils import timezone
 
 from doh.journal import Settled
-from doh.types import Outcome, Verdict
+from doh.retry import defer
+from doh.types import Deferred, Outcome, Verdict
 from tests.journal.invariant import assert_owned_once
 
 LEASE = 60.0
@@ -33,6 +34,11 @@ def settled(owed, outcome=GOOD, status="succeeded", delay=None):
 
 def waiting(owed, delay=0.0):
     return settled(owed, BAD, "waiting", delay)
+
+
+def deferred(owed, delay=0.0, slot=None, granted=0):
+    wait = Deferred("the rate limit is reached", delay, slot, granted)
+    return defer(owed, wait, [0, 86_400], "a.example")
 
 
 def make_due(model):

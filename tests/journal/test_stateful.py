@@ -19,16 +19,18 @@ from doh.types import Pair
 from tests.app.models import Vehicle
 from tests.journal.conftest import journal_kinds, write_event
 from tests.journal.invariant import assert_nothing_lost, assert_owned_once
-from tests.journal.steps import BAD, GOOD, LEASE, make_due, settled
+from tests.journal.steps import BAD, GOOD, LEASE, deferred, make_due, settled
 
 HOOKS = [("1", "changed"), ("2", "changed"), ("1", "*"), (None, "changed"), ("1", "deleted")]
-STATUSES = ["succeeded", "waiting", "dead", "cancelled"]
+STATUSES = ["succeeded", "waiting", "dead", "cancelled", "deferred"]
 SMALL = st.integers(1, 4)
 
 
 def settle(owed, status):
     if status == "succeeded":
         return settled(owed, GOOD)
+    if status == "deferred":
+        return deferred(owed, 1000.0)
     return settled(owed, BAD, status, 1000.0 if status == "waiting" else None)
 
 

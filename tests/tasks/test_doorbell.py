@@ -32,7 +32,14 @@ def depot(hook_on):
 
 
 def messages(broker):
-    names = ["doh.collection", "doh.element", "doh.maintenance", "doh.dead_letter", "celery"]
+    names = [
+        "doh.collection",
+        "doh.element",
+        "doh.element_slow",
+        "doh.maintenance",
+        "doh.dead_letter",
+        "celery",
+    ]
     return [json.loads(text) for name in names for text in broker.lrange(name, 0, -1)]
 
 

@@ -30,7 +30,7 @@ def workers():
     import redis
 
     redis.Redis.from_url(os.environ["REDIS_URL"]).flushdb()
-    queues = "doh.collection,doh.maintenance,doh.element"
+    queues = "doh.collection,doh.maintenance,doh.element,doh.element_slow"
     command = [
         "-m",
         "celery",

@@ -1,0 +1,143 @@
+"""Admission: which POSTs of a batch may be made now, asked for all of them in one call."""
+
+import random
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field, replace
+from typing import Any, Final
+
+from doh import conf
+from doh.dispatch import Job, Work
+from doh.limits import Rate, RateLimit, parse_rate
+from doh.retry import longest_deferral
+from doh.types import Deferred
+from doh_tasks.limits.reporting import view
+from doh_tasks.limits.store import host_key, micro, rate_key, store
+
+#: Seconds that a POST may be held back in the pump until its slot; longer waits are deferrals,
+#: which come back this much early: beat looks for them every two seconds.
+HOLD: Final = 2.5
+#: Seconds after its time for which a slot may still be used.
+GRACE: Final = 10.0
+#: A deferred pair comes back up to this share of its wait later: not all at once.
+SPREAD: Final = 0.2
+
+_SLOW: Final = Deferred("the host is slow or failing: it goes on the slow lane", 0.0)
+_REASONS: Final = {
+    8: "the circuit to the host is open",
+    9: "the host asked for a pause",
+}
+_RATE: Final = "the rate limit is reached"
+_BEYOND: Final = 10
+
+
+def admit(work: Work, hold: float = HOLD) -> Work:
+    """The same work with what must wait taken out of its jobs, and settled as deferred.
+
+    A job whose slot is at most ``hold`` seconds away stays, and is held back until then.
+    """
+    work = _off_the_fast_lane(work)
+    limits = conf.rate_limit()
+    if not (work.jobs and store.is_reachable() and _is_limited(work.jobs, limits)):
+        return work
+    question = _Question(hold)
+    for job in work.jobs:
+        question.add(job, limits)
+    answer = store.run("admit.lua", question.keys, question.asked())
+    return work if answer is None else _apply(work, answer, hold)
+
+
+def _off_the_fast_lane(work: Work) -> Work:
+    """First attempts to slow hosts go to the ledger at once, and on the slow lane from there."""
+    slow = view.slow - view.barred
+    if not slow:
+        return work
+    late = [job for job in work.jobs if job.owed.first and job.endpoint in slow]
+    if not late:
+        return work
+    kept = tuple(job for job in work.jobs if not (job.owed.first and job.endpoint in slow))
+    return replace(work, jobs=kept, settled=(*work.settled, *(job.defer(_SLOW) for job in late)))
+
+
+def _is_limited(jobs: Sequence[Job], limits: RateLimit) -> bool:
+    """Whether anything is known or set that could keep one of these back."""
+    if any(limits) or view.is_stale:
+        return True
+    return any(job.rate or job.endpoint in view.barred for job in jobs)
+
+
+def _apply(work: Work, answer: Sequence[int], hold: float) -> Work:
+    jobs: list[Job] = []
+    settled = list(work.settled)
+    for job, wait, verdict in zip(work.jobs, answer[::2], answer[1::2], strict=True):
+        if verdict == 0:
+            held = max(wait / 1e6, _slot_of(job) or 0.0)
+            jobs.append(replace(job, hold=held) if held else job)
+        else:
+            settled.append(job.defer(_deferred(wait / 1e6, verdict, hold)))
+    return replace(work, jobs=tuple(jobs), settled=tuple(settled))
+
+
+def _deferred(wait: float, verdict: int, hold: float) -> Deferred:
+    if verdict in _REASONS:
+        later = wait * random.uniform(1, 1 + SPREAD) + random.random()
+        return Deferred(_REASONS[verdict], later)
+    if verdict == _BEYOND:
+        return Deferred(_RATE, wait)
+    return Deferred(_RATE, max(0.0, wait - hold), slot=wait, granted=verdict)
+
+
+def _slot_of(job: Job) -> float | None:
+    """Seconds until the slot that the pair holds; None if it holds none, or let it pass."""
+    waited = job.owed.waited
+    if waited is None or waited.slot is None or waited.slot < -GRACE:
+        return None
+    return waited.slot
+
+
+@dataclass(slots=True)
+class _Question:
+    """What ``admit.lua`` is asked: each limit and each host once, and the pairs that name them."""
+
+    hold: float
+    limits: dict[str, Rate] = field(default_factory=dict)
+    hosts: dict[str, int] = field(default_factory=dict)
+    places: dict[str, int] = field(default_factory=dict)
+    pairs: list[list[int]] = field(default_factory=list)
+
+    def add(self, job: Job, limits: RateLimit) -> None:
+        """Ask for one job too."""
+        waited = job.owed.waited
+        granted = waited.granted if waited is not None and _slot_of(job) is not None else 0
+        rates = (
+            (rate_key("hook", job.hook.pk), parse_rate(job.rate) if job.rate else None),
+            (rate_key("host", job.endpoint), limits.of_host(job.endpoint)),
+            (rate_key("global"), limits.everything),
+        )
+        host = self.hosts.setdefault(job.endpoint, len(self.hosts) + 1)
+        self.pairs.append([host, *(self._place(key, rate) for key, rate in rates), granted])
+
+    @property
+    def keys(self) -> list[str]:
+        """The keys, limits first."""
+        return [*self.limits, *(host_key(host) for host in self.hosts)]
+
+    def asked(self) -> dict[str, Any]:
+        """The question."""
+        return {
+            "hold": micro(self.hold),
+            "horizon": micro(longest_deferral(conf.retry_schedule())),
+            "lease": micro(conf.total_timeout() * 2),
+            "limits": list(self._limits()),
+            "pairs": self.pairs,
+        }
+
+    def _place(self, key: str, rate: Rate | None) -> int:
+        if rate is None:
+            return 0
+        self.limits.setdefault(key, rate)
+        return self.places.setdefault(key, len(self.places) + 1)
+
+    def _limits(self) -> Iterator[list[int]]:
+        for rate in self.limits.values():
+            period = rate.period * 1e6
+            yield [round(period), round(period * (rate.burst - 1))]
