@@ -8,7 +8,7 @@ TOOLS := $(VENV)/tools
 DEPLOYMENTS := systemd compose
 SERVICES := $(BIN)/python deploy/demo/services.py .demo/services --
 
-.PHONY: help setup demo demo-serve demo-check test test-databases test-rabbitmq verify-js lint types imports wheel wheel-check clean browser deploy-check
+.PHONY: help setup demo demo-serve demo-check test test-databases test-rabbitmq faults faults-small verify-js lint types imports wheel wheel-check clean browser deploy-check
 
 help:  ## Say what can be made
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
@@ -50,6 +50,16 @@ browser: $(TOOLS)  ## See Flower and the admin in Debian's chromium (SCREENSHOTS
 
 deploy-check: $(TOOLS)  ## Open what is in deploy with the tools it is for, and run its commands
 	$(BIN)/python -m pytest $(addprefix tests/deployment/test_,$(addsuffix .py,$(DEPLOYMENTS)))
+
+faults: $(READY)  ## Kill, cut and fill everything at full size, on both brokers (30 min, as root)
+	for broker in valkey rabbitmq; do \
+	  $(BIN)/python -m tests.faults --scale full --broker $$broker --json .demo/faults-$$broker.json $(ARGS) || failed=1; \
+	done; \
+	$(BIN)/python -m tests.faults --docs .demo/faults-valkey.json .demo/faults-rabbitmq.json; exit $${failed:-0}
+
+faults-small: $(READY)  ## The same at a small size (5 min, as root)
+	$(BIN)/python -m tests.faults --jobs 2 --broker valkey $(ARGS)
+	$(BIN)/python -m tests.faults --jobs 2 --broker rabbitmq $(ARGS)
 
 lint: $(READY)  ## Check format and style
 	$(BIN)/ruff format --check .

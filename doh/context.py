@@ -33,6 +33,8 @@ class CurrentHook:
     pk: int
     keyring: Keyring
     message: Message
+    #: Seconds that the clock of this machine is behind the ledger's.
+    drift: float = 0.0
 
 
 current_event: ContextVar[CurrentEvent | None] = ContextVar("doh_event", default=None)

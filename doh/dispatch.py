@@ -12,6 +12,7 @@ from doh.context import CurrentHook
 from doh.exceptions import BadTargetError, PayloadError, SecretUnreadableError, reason_of
 from doh.fields import decrypt, stored
 from doh.journal import BatchClaim, Journal, Owed, Settled
+from doh.journal.clock import drift_from
 from doh.lease import Lease
 from doh.models import Event, Hook
 from doh.payloads import Dump, render, restore_snapshot
@@ -52,12 +53,12 @@ class Job:
         return endpoint_of(self.target)
 
     def request(self) -> Request:
-        """The request, signed with the present time."""
+        """The request, signed with the present time: receivers refuse one that is minutes off."""
         return build_request(
             self.target,
             self.body,
             user_agent=USER_AGENT,
-            timestamp=clock(),
+            timestamp=clock(self.hook.drift),
             message=self.hook.message,
             keyring=self.hook.keyring,
             hub_signature=conf.hub_signature(),
@@ -96,14 +97,16 @@ def prepare(journal: Journal, claim: BatchClaim, dump_for: DumpFor) -> Work | No
     events = _events(journal, claim.owed)
     bodies = _Bodies(journal, claim, dump_for)
     hooks = _hooks(journal, claim.owed)
-    ended = _ended(journal, claim, events, hooks)
+    now = journal.now()
+    drift = drift_from(now)
+    ended = _ended(journal, claim, events, hooks, now)
     jobs: list[Job] = []
     settled: list[Settled] = []
     for owed in claim.owed:
         if not lease.keep():
             return None
         found = ended.get(owed.pair) or _job(
-            owed, events[owed.event_id], hooks[owed.hook_id], bodies
+            owed, events[owed.event_id], hooks[owed.hook_id], bodies, drift
         )
         if isinstance(found, Job):
             jobs.append(found)
@@ -207,9 +210,9 @@ def _ended(
     claim: BatchClaim,
     events: Mapping[int, Event],
     hooks: Mapping[int, _HookRow],
+    now: datetime,
 ) -> dict[Pair, Outcome]:
     """The outcomes of the pairs that are not to be sent any more, whatever their payload."""
-    now = journal.now()
     ended: dict[Pair, Outcome] = {}
     candidates = []
     for owed in claim.owed:
@@ -239,7 +242,7 @@ def _why_ended(event: Event | None, hook: _HookRow | None, now: datetime) -> str
     return ""
 
 
-def _job(owed: Owed, event: Event, hook: _HookRow, bodies: _Bodies) -> Job | Outcome:
+def _job(owed: Owed, event: Event, hook: _HookRow, bodies: _Bodies, drift: float) -> Job | Outcome:
     """The POST of one pair, or the outcome of a pair that gets none."""
     try:
         host = parse_target(hook.target)
@@ -253,7 +256,7 @@ def _job(owed: Owed, event: Event, hook: _HookRow, bodies: _Bodies) -> Job | Out
     except SecretUnreadableError as error:
         return Outcome(Verdict.RETRY, str(error), attempted=False, retry_after=UNREADABLE_PAUSE)
     message = Message(event.uid, event.name, event.object_id, event.pk)
-    current = CurrentHook(hook.id, keyring, message)
+    current = CurrentHook(hook.id, keyring, message, drift)
     return Job(owed, hook.target, current, body, host, bodies.kept(owed), hook.rate)
 
 

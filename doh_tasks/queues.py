@@ -50,6 +50,9 @@ DELIVERY_LIMIT: Final = 5
 SWEEP_EVERY: Final = 5.0
 RETRY_EVERY: Final = 2.0
 PRUNE_EVERY: Final = 3600.0
+#: Seconds after which such a message is worth nothing. Celery compares it with the worker's clock:
+#: one that is ahead by more than this would throw every sweep and retry away.
+EXPIRES: Final = 3600.0
 
 
 def task_queues(broker_url: str) -> tuple[Queue, ...]:
@@ -60,9 +63,9 @@ def task_queues(broker_url: str) -> tuple[Queue, ...]:
 
 
 def beat_schedule() -> dict[str, dict[str, Any]]:
-    """For Celery's ``beat_schedule``; a message that waited a whole period is worth nothing."""
+    """For Celery's ``beat_schedule``; what piled up while no worker was there expires."""
     return {
-        name: {"task": name, "schedule": every, "options": {"expires": every}}
+        name: {"task": name, "schedule": every, "options": {"expires": EXPIRES}}
         for name, every in ((SWEEP, SWEEP_EVERY), (RETRY, RETRY_EVERY), (PRUNE, PRUNE_EVERY))
     }
 

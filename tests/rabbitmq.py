@@ -30,15 +30,35 @@ def rabbitmq(folder: Path) -> Iterator[str]:
         raise SystemExit("RabbitMQ is missing: apt-get install rabbitmq-server")
     shutil.rmtree(folder, ignore_errors=True)
     folder.mkdir(parents=True)
-    port, distribution = free_port(), free_port()
-    environment = os.environ | {
+    port = free_port()
+    settings = environment(folder, "127.0.0.1", port, free_port(), free_port())
+    with (folder / "server.log").open("wb") as log:
+        server = subprocess.Popen(
+            [SERVER], env=settings, stdout=log, stderr=log, start_new_session=True
+        )
+    try:
+        url = f"amqp://guest:guest@127.0.0.1:{port}//"
+        wait_for("RabbitMQ", server, lambda: answers(url), timeout=90)
+        yield url
+    finally:
+        if server.poll() is None:
+            os.killpg(server.pid, signal.SIGTERM)
+            server.wait(60)
+        subprocess.run(["epmd", "-kill"], env=settings, capture_output=True, check=False)
+
+
+def environment(
+    folder: Path, host: str, port: int, distribution: int, mapper: int
+) -> dict[str, str]:
+    """Variables that keep a node to one folder, one address and these ports."""
+    return os.environ | {
         "HOME": str(folder),
         "RABBITMQ_NODENAME": f"doh{port}@localhost",
-        "RABBITMQ_NODE_IP_ADDRESS": "127.0.0.1",
+        "RABBITMQ_NODE_IP_ADDRESS": host,
         "RABBITMQ_NODE_PORT": str(port),
         "RABBITMQ_DIST_PORT": str(distribution),
         "ERL_EPMD_ADDRESS": "127.0.0.1",
-        "ERL_EPMD_PORT": str(free_port()),
+        "ERL_EPMD_PORT": str(mapper),
         "RABBITMQ_BASE": str(folder),
         "RABBITMQ_MNESIA_BASE": str(folder / "mnesia"),
         "RABBITMQ_LOG_BASE": str(folder / "log"),
@@ -48,22 +68,10 @@ def rabbitmq(folder: Path) -> Iterator[str]:
         # Few cores, few schedulers; and the port mapper ends with the node.
         "RABBITMQ_SERVER_ADDITIONAL_ERL_ARGS": "+S 1:1",
     }
-    with (folder / "server.log").open("wb") as log:
-        server = subprocess.Popen(
-            [SERVER], env=environment, stdout=log, stderr=log, start_new_session=True
-        )
-    try:
-        url = f"amqp://guest:guest@127.0.0.1:{port}//"
-        wait_for("RabbitMQ", server, lambda: _answers(url), timeout=90)
-        yield url
-    finally:
-        if server.poll() is None:
-            os.killpg(server.pid, signal.SIGTERM)
-            server.wait(60)
-        subprocess.run(["epmd", "-kill"], env=environment, capture_output=True, check=False)
 
 
-def _answers(url: str) -> bool:
+def answers(url: str) -> bool:
+    """Whether a node takes connections."""
     try:
         with Connection(url, connect_timeout=1) as connection:
             connection.connect()

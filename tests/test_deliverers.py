@@ -2,6 +2,7 @@
 
 import subprocess
 import sys
+import time
 from datetime import timedelta
 
 import pytest
@@ -77,6 +78,17 @@ def test_a_receiver_can_verify_every_post(deliverer, bus, hook_on, receiver):
     assert post.headers["webhook-id"] == Event.objects.get().uid
     assert post.headers["content-type"] == "application/json"
     assert post.headers["user-agent"].startswith("django-object-hooks/")
+
+
+def test_a_receiver_can_verify_what_a_machine_with_a_wrong_clock_sends(
+    deliverer, bus, hook_on, receiver, monkeypatch
+):
+    hook = hook_on(bus)
+    right = time.time
+    monkeypatch.setattr("time.time", lambda: right() + 600)
+    bus.save()
+    (post,) = receiver.posts
+    assert Webhook(hook.secret).verify(post.body, post.headers) == {}
 
 
 def test_a_dead_target_does_not_stop_the_others(deliverer, bus, hook_on, receiver):

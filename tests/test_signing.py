@@ -59,7 +59,7 @@ def test_both_secrets_sign_for_a_day_after_a_rotation(hook_on, bus, post, monkey
     from doh.wire import request
 
     later = request.clock() + GRACE
-    monkeypatch.setattr("doh.dispatch.clock", lambda: later)
+    monkeypatch.setattr("doh.dispatch.clock", lambda _drift: later)
     assert len(signatures(post())) == 1
 
 

@@ -37,7 +37,7 @@ def postgres(folder: Path, port: int | None = None, host: str = "127.0.0.1") -> 
     """A fresh PostgreSQL, on a loopback port unless told otherwise; yields its URL."""
     binaries = postgres_binaries()
     shutil.rmtree(folder, ignore_errors=True)
-    run = _as_somebody()
+    run = as_somebody()
     subprocess.run(
         [*run, binaries / "initdb", "--auth=trust", "--encoding=utf8", "--username=postgres",
          "--no-sync", "--pgdata", folder],
@@ -118,7 +118,7 @@ def _package(name: str) -> Path:
     return Path(spec.origin).parent
 
 
-def _as_somebody() -> list[str]:
+def as_somebody() -> list[str]:
     """PostgreSQL refuses to run as root: run it as another user of a user namespace of its own.
 
     That leaves no account and no changed permission behind.

@@ -116,7 +116,7 @@ class HookDeliverer(ElementDeliverer):
             target,
             payload,
             user_agent=USER_AGENT,
-            timestamp=clock(),
+            timestamp=clock(hook.drift if hook else 0.0),
             message=hook.message if hook else None,
             keyring=hook.keyring if hook else None,
             hub_signature=conf.hub_signature(),

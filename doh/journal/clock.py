@@ -3,6 +3,7 @@
 Moments are as Django stores them: aware, or naive in ``TIME_ZONE`` where ``USE_TZ`` is off.
 """
 
+import time
 from datetime import UTC, datetime
 from typing import Any
 
@@ -31,6 +32,11 @@ def database_now(connection: BaseDatabaseWrapper) -> datetime:
     if connection.vendor == "mysql":
         return timezone.make_naive(moment.replace(tzinfo=UTC), timezone.get_default_timezone())
     return moment
+
+
+def drift_from(now: datetime) -> float:
+    """Seconds that this process's clock is behind the database's, which has just said ``now``."""
+    return now.timestamp() - time.time()
 
 
 class DatabaseNow(Func):

@@ -1,4 +1,8 @@
-"""Any interleaving of claims, crashes, flushes, sweeps and retries keeps every pair owned once."""
+"""Any interleaving of claims, crashes, flushes, sweeps and retries keeps every pair owned once.
+
+Workers and collectors that were given up for dead keep what they had claimed, and may come back at
+any later step to renew, flush or finish it.
+"""
 
 import pytest
 from django.contrib.auth import get_user_model
@@ -14,11 +18,12 @@ from hypothesis.stateful import (
 )
 
 from doh.journal import Journal, get_journal
+from doh.journal.ledger import GIVE_UP_AFTER, SUSPECT_AFTER
 from doh.models import Batch, Delivery, Event, Hook, content_type_of
 from doh.types import Pair
 from tests.app.models import Vehicle
 from tests.journal.conftest import journal_kinds, write_event
-from tests.journal.invariant import assert_nothing_lost, assert_owned_once
+from tests.journal.invariant import assert_nothing_lost, assert_owned_once, owned_pairs
 from tests.journal.steps import BAD, GOOD, LEASE, deferred, make_due, settled
 
 HOOKS = [("1", "changed"), ("2", "changed"), ("1", "*"), (None, "changed"), ("1", "deleted")]
@@ -101,9 +106,37 @@ class Interleaving(RuleBasedStateMachine):
     @precondition(lambda self: self.rings)
     @rule(data=st.data())
     def hear_a_ring(self, data):
-        claim = self.journal.claim_batch(data.draw(st.sampled_from(self.rings)), LEASE)
-        if claim is not None:
+        self.claim(data.draw(st.sampled_from(self.rings)))
+
+    def claim(self, ring):
+        claim = self.journal.claim_batch(ring, LEASE)
+        if claim is None:
+            return
+        if claim.given_up:
+            outcomes = [settled(one, BAD, "dead") for one in claim.owed]
+            assert not self.journal.flush(claim.ring, outcomes, done=True).fenced
+        else:
             self.workers.append((claim.ring, list(claim.owed)))
+
+    @precondition(lambda self: self.workers)
+    @rule(data=st.data())
+    def renew(self, data):
+        ring, _ = data.draw(st.sampled_from(self.workers))
+        still_mine = Batch.objects.filter(pk=ring.batch_id, epoch=ring.epoch).exists()
+        assert self.journal.renew(ring, LEASE) == still_mine
+
+    @precondition(lambda self: self.workers)
+    @rule(data=st.data())
+    def crash(self, data):
+        self.workers.pop(data.draw(st.integers(0, len(self.workers) - 1)))
+
+    @rule(times=st.sampled_from([1, 3, SUSPECT_AFTER + 1, GIVE_UP_AFTER + 1]))
+    def claimants_keep_dying(self, times):
+        for _ in range(times):
+            make_due(Batch)
+            for ring in self.journal.overdue_batches(2, 600):
+                self.claim(ring)
+            self.workers = self.workers[:5]
 
     @precondition(lambda self: self.workers)
     @rule(data=st.data(), dies=st.booleans(), twice=st.booleans())
@@ -140,6 +173,19 @@ class Interleaving(RuleBasedStateMachine):
         make_due(Delivery)
         self.rings += self.journal.gather_retries(limit, size, 600)
 
+    @precondition(lambda self: self.hooks)
+    @rule(data=st.data(), disabled=st.booleans())
+    def a_hook_goes(self, data, disabled):
+        """What is not fanned out to it yet never will be; the rest is its batches' to settle."""
+        gone, *_ = self.hooks.pop(data.draw(st.integers(0, len(self.hooks) - 1)))
+        hook = Hook.objects.filter(pk=gone)
+        hook.disable("410 Gone", self.journal.now()) if disabled else hook.delete()
+        known = set(owned_pairs()) | {
+            Pair(*row) for row in Delivery.objects.values_list("event_id", "hook_id")
+        }
+        self.expected = {one for one in self.expected if one.hook_id != gone or one in known}
+        self.loud &= {one.event_id for one in self.expected}
+
     @rule()
     def redrive(self):
         Delivery.objects.all().redrive(self.journal.now())
@@ -148,8 +194,16 @@ class Interleaving(RuleBasedStateMachine):
     def run_result_hooks(self, dies):
         for claim in self.journal.claim_results(3, LEASE):
             self.result_hooks_run.add(claim.id)
-            if not dies:
+            if dies:
+                self.results.append(claim)
+            else:
                 self.journal.finish_event(claim)
+
+    @precondition(lambda self: self.results)
+    @rule()
+    def finish_late(self):
+        """Somebody else may have run the result hook meanwhile, or be running it."""
+        self.journal.finish_event(self.results.pop())
 
     @invariant()
     def every_pair_has_one_owner(self):
@@ -181,7 +235,8 @@ class Interleaving(RuleBasedStateMachine):
             for ring in self.rings:
                 claim = self.journal.claim_batch(ring, LEASE)
                 if claim is not None:
-                    outcomes = [settled(one) for one in claim.owed]
+                    ending = (BAD, "dead") if claim.given_up else (GOOD, "succeeded")
+                    outcomes = [settled(one, *ending) for one in claim.owed]
                     self.journal.flush(claim.ring, outcomes, done=True)
             self.rings = []
             self.run_result_hooks(dies=False)

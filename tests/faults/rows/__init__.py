@@ -1,0 +1,1 @@
+"""The rows of the fault suite, by what they break."""

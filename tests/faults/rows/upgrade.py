@@ -1,0 +1,99 @@
+"""Old and new workers side by side, with a migration in between."""
+
+import os
+import shutil
+import signal
+from pathlib import Path
+
+from tests.faults.checker import lines
+from tests.faults.crew import CHILDREN
+from tests.faults.files import RECEIVED
+from tests.faults.report import ROOT
+from tests.faults.world import World
+from tests.workers import COLLECTION, ELEMENT
+
+#: The next release, as far as this row is concerned.
+NEXT = "99.0"
+_MIGRATION = """
+from django.db import migrations, models
+
+
+class Migration(migrations.Migration):
+    dependencies = [("doh", "{newest}")]
+    operations = [
+        migrations.AddField(
+            model_name="delivery", name="region", field=models.CharField(max_length=20, null=True)
+        ),
+    ]
+"""
+_FIELD = "    host = models.CharField(max_length=255, blank=True)\n    updated_at"
+_SIGNATURE = "def deliver_batch(batch_id: int, epoch: int) -> None:"
+
+
+def rolling(world: World) -> None:
+    """Row 14: the tables are migrated under old workers, then new workers join and replace them."""
+    events = world.size(1500, 150)
+    world.usual_hooks()
+    world.crew.deploy(elements=1)
+    new = _next_release(world.folder / "next")
+    web = world.produce(events, events / world.size(40, 15))
+    world.wait(lambda: world.delivered() > events * 4 // 10)
+    world.crew.root = new
+    migrating = world.crew.python("migrate", "-m", "django", "migrate", "--verbosity", "0")
+    world.produced(migrating)
+    _agents(world, 1)
+    world.crew.start_worker("element-new", ELEMENT, CHILDREN)
+    world.crew.start_worker("collection-new", COLLECTION, 1)
+    world.crew.ready("element-new")
+    world.crew.ready("collection-new")
+    before = world.delivered()
+    world.wait(lambda: world.delivered() > min(events * 4, before + events // 4) - 1)
+    for name in ("element0", "collection"):
+        world.crew.processes[name].send_signal(signal.SIGTERM)
+        world.result.kills += 1
+        world.crew.wait(name)
+    world.produced(web)
+    world.settle()
+    agents = {line["agent"] for line in lines(world.folder / RECEIVED)}
+    world.result.notes["sent by"] = " and ".join(sorted(agents))
+    if len(agents) != 2:
+        world.result.violations.append(f"only {agents} sent anything")
+    world.judge()
+
+
+def _agents(world: World, number: int) -> None:
+    """Until the new workers are there, every POST is by an old one."""
+    agents = {line["agent"] for line in lines(world.folder / RECEIVED)}
+    if len(agents) != number:
+        world.result.violations.append(f"sent by {agents} before the upgrade")
+
+
+def _next_release(folder: Path) -> Path:
+    """A copy of the packages with another version, one more column and one more argument."""
+    folder.mkdir()
+    for name in ("doh", "doh_tasks"):
+        shutil.copytree(ROOT / name, folder / name, ignore=shutil.ignore_patterns("__pycache__"))
+    for name in ("tests", "deploy", "celeryconfig.example.py"):
+        os.symlink(ROOT / name, folder / name)
+    newest = max(path.stem for path in (ROOT / "doh" / "migrations").glob("0*.py"))
+    migration = folder / "doh" / "migrations" / "9999_next.py"
+    migration.write_text(_MIGRATION.format(newest=newest))
+    _edit(folder / "doh" / "version.py", 'VERSION: Final = "', f'VERSION: Final = "{NEXT}.')
+    _edit(
+        folder / "doh" / "models.py",
+        _FIELD,
+        f"    region = models.CharField(max_length=20, null=True)\n{_FIELD}",
+    )
+    _edit(
+        folder / "doh_tasks" / "element.py",
+        _SIGNATURE,
+        _SIGNATURE.replace("epoch: int", 'epoch: int, region: str = ""'),
+    )
+    return folder
+
+
+def _edit(path: Path, old: str, new: str) -> None:
+    text = path.read_text()
+    if text.count(old) != 1:
+        raise AssertionError(f"{path.name} has no single {old!r} to upgrade")
+    path.write_text(text.replace(old, new))
