@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Iterator, Sequence
 from difflib import get_close_matches
+from importlib.util import find_spec
 from typing import Any
 
 from django.apps import apps
@@ -34,6 +35,7 @@ _READERS: tuple[Callable[[], object], ...] = (
     conf.doorbell_period,
     conf.ring_timeout,
     conf.keep_days,
+    conf.metrics_listen,
     conf.encryption_keys,
     conf.hub_signature,
     conf.may_receive,
@@ -47,6 +49,7 @@ def register() -> None:
     checks.register(check_deliverers, TAG)
     checks.register(check_may_receive, TAG)
     checks.register(check_celery, TAG)
+    checks.register(check_telemetry, TAG)
     checks.register(check_encryption, TAG, deploy=True)
 
 
@@ -147,6 +150,19 @@ def check_celery(**_: Any) -> list[CheckMessage]:
             )
         )
     return messages
+
+
+def check_telemetry(**_: Any) -> list[CheckMessage]:
+    """What telemetry needs is installed."""
+    if not conf.telemetry() or find_spec("opentelemetry") is not None:
+        return []
+    return [
+        Error(
+            "HOOK_TELEMETRY or HOOK_METRICS_LISTEN is set, but OpenTelemetry is not installed.",
+            hint="pip install django-object-hooks[otel]",
+            id="doh.E010",
+        )
+    ]
 
 
 def check_encryption(**_: Any) -> list[CheckMessage]:

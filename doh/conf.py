@@ -176,6 +176,27 @@ def redis_url() -> str | None:
     return None if value is None else str(value)
 
 
+def telemetry() -> bool:
+    """Whether OpenTelemetry is told of what happens."""
+    return bool(_get("HOOK_TELEMETRY", False)) or _get("HOOK_METRICS_LISTEN", None) is not None
+
+
+def metrics_listen() -> tuple[str, int] | None:
+    """Host and first port that worker processes offer their metrics at; None for no endpoint."""
+    value = _get("HOOK_METRICS_LISTEN", None)
+    return None if value is None else address_of("HOOK_METRICS_LISTEN", value)
+
+
+def address_of(name: str, value: object) -> tuple[str, int]:
+    """Host and port of an address to listen at."""
+    host, _, port = str(value).rpartition(":")
+    if not host or not port.isdecimal() or not 0 < int(port) < 65_536:
+        raise HookConfigurationError(
+            f"{name} must be 'address:port', such as '127.0.0.1:9810', not {value!r}."
+        )
+    return host.strip("[]"), int(port)
+
+
 def keep_days() -> float:
     """Days that settled events stay in the ledger."""
     return _positive("HOOK_KEEP_DAYS", 30)

@@ -18,6 +18,7 @@ from doh.models import Event, Hook
 from doh.payloads import Dump, render, restore_snapshot
 from doh.permission import Candidate, refusals
 from doh.retry import defer, settle
+from doh.telemetry import UNTRACED, Post, telemetry
 from doh.types import Deferred, Outcome, Pair, Verdict
 from doh.version import USER_AGENT
 from doh.wire.request import Message, Request, build_request, clock, endpoint_of, parse_target
@@ -46,6 +47,7 @@ class Job:
     rate: str = ""
     #: Seconds after its preparation before which it must not start.
     hold: float = 0.0
+    post: Post = UNTRACED
 
     @property
     def endpoint(self) -> str:
@@ -60,12 +62,14 @@ class Job:
             user_agent=USER_AGENT,
             timestamp=clock(self.hook.drift),
             message=self.hook.message,
+            traceparent=self.post.begin(),
             keyring=self.hook.keyring,
             hub_signature=conf.hub_signature(),
         )
 
     def settle(self, outcome: Outcome) -> Settled:
         """What the outcome of its POST makes of the pair."""
+        self.post.end(outcome)
         return settle(self.owed, outcome, conf.retry_schedule(), self.kept)
 
     def defer(self, deferred: Deferred) -> Settled:
@@ -83,6 +87,8 @@ class Work:
     settled: tuple[Settled, ...]
     #: Dotted paths of the deliverers of its events.
     deliverers: frozenset[str]
+    #: Trace contexts of its events.
+    traces: frozenset[str] = frozenset()
 
 
 def prepare(journal: Journal, claim: BatchClaim, dump_for: DumpFor) -> Work | None:
@@ -115,7 +121,8 @@ def prepare(journal: Journal, claim: BatchClaim, dump_for: DumpFor) -> Work | No
     if bodies.rendered and not journal.store_bodies(claim.ring, bodies.all()):
         return None
     deliverers = frozenset(event.deliverer for event in events.values())
-    return Work(claim, lease, tuple(jobs), tuple(settled), deliverers)
+    traces = frozenset(event.traceparent for event in events.values() if event.traceparent)
+    return Work(claim, lease, tuple(jobs), tuple(settled), deliverers, traces)
 
 
 def _give_up(claim: BatchClaim, lease: Lease) -> Work:
@@ -255,9 +262,12 @@ def _job(owed: Owed, event: Event, hook: _HookRow, bodies: _Bodies, drift: float
         return _no_post(Verdict.DEAD, str(error))
     except SecretUnreadableError as error:
         return Outcome(Verdict.RETRY, str(error), attempted=False, retry_after=UNREADABLE_PAUSE)
-    message = Message(event.uid, event.name, event.object_id, event.pk)
+    message = Message(event.uid, event.name, event.object_id, event.pk, event.traceparent)
     current = CurrentHook(hook.id, keyring, message, drift)
-    return Job(owed, hook.target, current, body, host, bodies.kept(owed), hook.rate)
+    trace = event.traceparent
+    post = UNTRACED if trace is None else telemetry().post(trace, host, owed.attempts + 1)
+    kept = bodies.kept(owed)
+    return Job(owed, hook.target, current, body, host, kept, hook.rate, post=post)
 
 
 def _no_post(verdict: Verdict, detail: str) -> Outcome:

@@ -15,9 +15,10 @@ from doh.deliverers import project, resolve
 from doh.deliverers.kinds import CollectionDeliverer
 from doh.exceptions import HookConfigurationError
 from doh.journal import get_journal, ledger_alias
-from doh.models import ACTION_LENGTH, CHANGED
+from doh.models import ACTION_LENGTH, CHANGED, Event
 from doh.payloads import Content, compose
 from doh.silence import is_silent
+from doh.telemetry import telemetry
 
 logger = logging.getLogger(__name__)
 
@@ -99,7 +100,7 @@ def _record(
     event = outbox.write(subject, content, handling)
     commit = _running_commit()
     transaction.on_commit(
-        lambda: _hand_out(event.pk, deliverer, commit), using=ledger_alias(), robust=True
+        lambda: _hand_out(event, deliverer, commit), using=ledger_alias(), robust=True
     )
 
 
@@ -125,18 +126,19 @@ def _running_commit() -> _Commit:
 
 
 def _hand_out(
-    event_id: int, deliverer: resolve.Deliverer[CollectionDeliverer], commit: _Commit
+    event: Event, deliverer: resolve.Deliverer[CollectionDeliverer], commit: _Commit
 ) -> None:
     """Call the collection deliverer for a committed event."""
+    telemetry().recorded(event.label, event.action)
     if deliverer.kind is None:
         journal = get_journal()
-        for claim in journal.claim_events(1, conf.lease(), [event_id]):
+        for claim in journal.claim_events(1, conf.lease(), [event.pk]):
             project.hand_over(journal, claim, deliverer)
         return
     if deliverer.queued and commit.rung:
         return
     commit.rung = True
-    with working_on(CurrentEvent(event_id)):
+    with working_on(CurrentEvent(event.pk)):
         deliverer.call()
 
 

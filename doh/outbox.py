@@ -14,6 +14,7 @@ from doh.journal.clock import DatabaseNow
 from doh.models import DELETED, DETAIL_LENGTH, Event, Hook, content_type_of
 from doh.payloads import Content
 from doh.querysets import HookQuerySet
+from doh.telemetry import telemetry
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,6 +101,7 @@ def write(subject: Subject, content: Content, handling: Handling) -> Event:
         payload=content.payload,
         snapshot=content.snapshot,
         error=content.error[:DETAIL_LENGTH],
+        traceparent=telemetry().traceparent(),
         hooks_until=Coalesce(Subquery(Hook.objects.order_by("-pk").values("pk")[:1]), 0),
         due_at=DatabaseNow(),
     )

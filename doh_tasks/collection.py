@@ -11,7 +11,8 @@ from doh.deliverers.project import keep_built_in
 from doh.fanout import fan_out
 from doh.journal import Journal, Ring, get_journal
 from doh.names import COLLECT, DELIVER_BATCH
-from doh_tasks.queues import ELEMENT_QUEUE, FINISH
+from doh.telemetry import telemetry
+from doh_tasks.queues import COLLECTION_QUEUE, ELEMENT_QUEUE, FINISH
 
 logger = logging.getLogger(__name__)
 
@@ -28,8 +29,9 @@ def collect() -> None:
     doorbell.answered()
     journal = get_journal()
     while claims := journal.claim_events(CLAIM, conf.lease()):
-        for rings in fan_out(journal, keep_built_in(journal, claims)):
-            send(journal, rings)
+        with telemetry().working(COLLECTION_QUEUE, (claim.traceparent for claim in claims)):
+            for rings in fan_out(journal, keep_built_in(journal, claims)):
+                send(journal, rings)
 
 
 def send(journal: Journal, rings: list[Ring], queue: str = ELEMENT_QUEUE) -> None:

@@ -16,8 +16,10 @@ from doh.dispatch import Work, prepare
 from doh.exceptions import BadTargetError, HookConfigurationError
 from doh.journal import Ring, get_journal
 from doh.names import DELIVER_BATCH, POST_ONCE
+from doh.telemetry import telemetry
 from doh_tasks.limits import HOLD, admit
 from doh_tasks.pump import current_pump, stop_pump
+from doh_tasks.queues import ELEMENT_QUEUE
 from doh_tasks.results import announce
 
 logger = logging.getLogger(__name__)
@@ -39,14 +41,15 @@ def deliver_batch(batch_id: int, epoch: int) -> None:
     work = None if claim is None else prepare(journal, claim, dump_for)
     if work is None:
         return
-    sender = _inline_sender(work)
-    # Only the pump can hold a POST back.
-    work = admit(work, HOLD if sender is None else 0.0)
-    if sender is not None:
-        inline.send_work(journal, work, sender, announce)
-        return
-    flight = pump.submit(journal, work, watcher_of(element().kind))
-    flight.done.wait(PATIENCE)
+    with telemetry().working(ELEMENT_QUEUE, work.traces):
+        sender = _inline_sender(work)
+        # Only the pump can hold a POST back.
+        work = admit(work, HOLD if sender is None else 0.0)
+        if sender is not None:
+            inline.send_work(journal, work, sender, announce)
+            return
+        flight = pump.submit(journal, work, watcher_of(element().kind))
+        flight.done.wait(PATIENCE)
 
 
 @shared_task(name=POST_ONCE, ignore_result=True)

@@ -22,7 +22,7 @@ SLOW_QUEUE: Final = "doh.element_slow"
 MAINTENANCE_QUEUE: Final = "doh.maintenance"
 DEAD_LETTER_QUEUE: Final = "doh.dead_letter"
 
-#: For Celery's ``imports``: the modules that define the tasks.
+#: For Celery's ``imports``: the modules that define the tasks, or listen to the worker.
 TASK_MODULES: Final = (
     "doh_tasks.collection",
     "doh_tasks.element",
@@ -30,6 +30,7 @@ TASK_MODULES: Final = (
     "doh_tasks.retries",
     "doh_tasks.dead_letter",
     "doh_tasks.maintenance",
+    "doh_tasks.metrics",
 )
 
 #: For Celery's ``task_routes``.

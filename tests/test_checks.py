@@ -132,6 +132,14 @@ def test_an_encryption_key_that_is_none_is_named_by_its_place(value, said, setti
     assert "secretish" not in message.msg
 
 
+@pytest.mark.parametrize("name", ["HOOK_TELEMETRY", "HOOK_METRICS_LISTEN"])
+def test_telemetry_needs_its_package(name, settings, monkeypatch):
+    setattr(settings, name, "127.0.0.1:9810")
+    assert found() == {}
+    monkeypatch.setattr("doh.checks.find_spec", lambda _name: None)
+    assert "[otel]" in found()["doh.E010"].hint
+
+
 def test_the_migrations_are_complete(db):
     call_command("makemigrations", "doh", check=True, dry_run=True, verbosity=0)
 

@@ -16,6 +16,7 @@ from doh.deliverers.sending import Sender, Sent, run_after_deliver, sender_for
 from doh.dispatch import Job, Work, prepare
 from doh.fanout import fan_out
 from doh.journal import EventClaim, Flushed, Journal, Ring, Settled, get_journal
+from doh.telemetry import telemetry
 
 logger = logging.getLogger(__name__)
 
@@ -116,13 +117,15 @@ class _Run:
         self._complete = True
 
     def _flush(self, *, done: bool) -> bool:
-        flushed = self._journal.flush(self._ring, self._unwritten, done=done)
+        settled = self._unwritten
+        flushed = self._journal.flush(self._ring, settled, done=done)
         self._unwritten = []
         self._flushed_at = time.monotonic()
         responses, self._responses = self._responses, []
         if flushed.fenced:
             logger.warning("Batch %s was claimed by somebody else meanwhile", self._ring.batch_id)
             return False
+        telemetry().settled(settled)
         for sent in responses:
             if self._watcher is not None and sent.response is not None:
                 run_after_deliver(self._watcher, sent.response)

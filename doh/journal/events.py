@@ -31,6 +31,7 @@ _CLAIMED = (
     "hooks_until",
     "fanned_to",
     "tries",
+    "traceparent",
 )
 
 

@@ -37,6 +37,7 @@ class EventClaim:
     hooks_until: int
     fanned_to: int
     tries: int
+    traceparent: str | None = None
 
     @property
     def futile(self) -> int:

@@ -97,6 +97,12 @@ def count_dead(journal: Journal) -> int:
     return _count(Delivery.objects.using(journal.alias).dead().order_by("-pk"))
 
 
+def count_disabled(journal: Journal) -> int:
+    """Disabled hooks; `COUNTED` stands for that many or more."""
+    hooks = Hook.objects.using(journal.alias).exclude(disabled_at=None)
+    return _count(hooks.order_by("-disabled_at"))
+
+
 def count_due(journal: Journal) -> dict[str, int]:
     """Rows of each kind that wait to be taken up, each up to `COUNTED`."""
     now, alias = journal.now(), journal.alias

@@ -23,6 +23,8 @@ class Message:
     event: str
     object_id: str
     sequence: int
+    #: W3C trace context of what caused it.
+    traceparent: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,11 +79,13 @@ def build_request(
     message: Message | None = None,
     keyring: Keyring | None = None,
     hub_signature: bool = False,
+    traceparent: str | None = None,
 ) -> Request:
     """Build the POST of one body to one target; raises `BadTargetError` for an unusable target.
 
     Without a message (a direct call of an element deliverer) the POST carries no ``webhook-*``
     headers; without a keyring it is not signed. ``hub_signature`` adds ``X-Hub-Signature-256``.
+    ``traceparent`` stands for the message's own.
     """
     host = parse_target(target)
     raw = body.encode()
@@ -100,6 +104,9 @@ def build_request(
         ]
         if keyring is not None:
             headers.append(("webhook-signature", keyring.signatures(message.uid, timestamp, raw)))
+        trace = traceparent or message.traceparent
+        if trace is not None:
+            headers.append(("traceparent", trace))
     if keyring is not None and hub_signature:
         hub = keyring.hub_signature(raw)
         headers += [] if hub is None else [("X-Hub-Signature-256", hub)]

@@ -14,6 +14,7 @@ from django.db import InterfaceError, OperationalError, connections
 
 from doh.dispatch import Job
 from doh.journal import Flushed, Journal, Settled
+from doh.telemetry import telemetry
 from doh.types import Answer, Deferred, Failure
 from doh.wire.outcome import judge
 from doh_tasks.pump.flight import Flight, Seen
@@ -130,6 +131,8 @@ class Scribe:
         if not flight.lost and (flight.unwritten or done):
             found = flight.journal.flush(flight.ring, flight.unwritten, done=done)
             flight.lost = found.fenced
+            if not found.fenced:
+                telemetry().settled(flight.unwritten)
             self._flushed(flight.journal, found)
         number, flight.unwritten = len(flight.unwritten), []
         seen, flight.seen = flight.seen, []

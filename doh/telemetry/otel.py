@@ -1,0 +1,137 @@
+"""Telemetry through the OpenTelemetry API: where it goes is for the project's SDK to say.
+
+Names are those of the semantic conventions where they have one. Neither targets nor payloads nor
+secrets are among the attributes; hosts stand in spans only, since metrics must not have a series
+for each of them.
+"""
+
+from collections import Counter
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from typing import Any, Final
+
+from opentelemetry import metrics, trace
+from opentelemetry.trace import Link, Span, SpanKind, StatusCode, TracerProvider
+from opentelemetry.trace.propagation.tracecontext import TraceContextTextMapPropagator
+
+from doh.journal import Settled
+from doh.telemetry.seam import Post, Telemetry
+from doh.types import Outcome
+from doh.version import VERSION
+
+SCOPE: Final = "doh"
+#: Seconds; the last ones are the total timeout's.
+BUCKETS: Final = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 15.0, 30.0)
+_FIELD: Final = "traceparent"
+_PROPAGATOR: Final = TraceContextTextMapPropagator()
+
+
+class OTel(Telemetry):
+    """Counts, measures and traces over the given providers, or over the global ones."""
+
+    def __init__(
+        self,
+        meters: metrics.MeterProvider | None = None,
+        tracers: TracerProvider | None = None,
+    ) -> None:
+        meter = metrics.get_meter(SCOPE, VERSION, meters)
+        self._tracer = trace.get_tracer(SCOPE, VERSION, tracers)
+        self._events = meter.create_counter(
+            "doh.events", "{event}", "Events that were recorded and committed."
+        )
+        self._deliveries = meter.create_counter(
+            "doh.deliveries", "{delivery}", "Outcomes that were written, by what they were."
+        )
+        self._duration = meter.create_histogram(
+            "doh.attempt.duration",
+            "s",
+            "From the start of a POST to its answer, or to giving it up.",
+            explicit_bucket_boundaries_advisory=BUCKETS,
+        )
+
+    def traceparent(self) -> str | None:
+        """As the span that runs now would send it."""
+        carrier: dict[str, str] = {}
+        _PROPAGATOR.inject(carrier)
+        return carrier.get(_FIELD)
+
+    def recorded(self, label: str, action: str) -> None:
+        """Count an event; there are as many series as models and actions."""
+        self._events.add(1, {"doh.model": label, "doh.action": action})
+
+    @contextmanager
+    def working(self, queue: str, traceparents: Iterable[str | None]) -> Iterator[None]:
+        """A span that is linked to the traces of all its events."""
+        links = [link for one in set(traceparents) if one and (link := _link(one))]
+        attributes: dict[str, Any] = {
+            "messaging.system": "celery",
+            "messaging.operation.name": "process",
+            "messaging.operation.type": "process",
+            "messaging.destination.name": queue,
+        }
+        with self._tracer.start_as_current_span(
+            f"process {queue}", kind=SpanKind.CONSUMER, links=links, attributes=attributes
+        ):
+            yield
+
+    def post(self, traceparent: str, host: str, attempt: int) -> Post:
+        """A span of its own on the trace of the request that caused the event."""
+        return _TracedPost(self._tracer, traceparent, host, attempt)
+
+    def settled(self, settled: Sequence[Settled]) -> None:
+        """Count outcomes, and measure the POSTs among them."""
+        for status, number in Counter(one.status for one in settled).items():
+            self._deliveries.add(number, {"doh.outcome": str(status)})
+        for one in settled:
+            if one.outcome.attempted:
+                self._duration.record(one.outcome.elapsed, _attributes_of(one.outcome))
+
+
+class _TracedPost(Post):
+    """A client span from the moment of signing to that of the outcome."""
+
+    __slots__ = ("_attempt", "_host", "_span", "_tracer")
+
+    def __init__(self, tracer: trace.Tracer, traceparent: str, host: str, attempt: int) -> None:
+        super().__init__(traceparent)
+        self._tracer, self._host, self._attempt = tracer, host, attempt
+        self._span: Span | None = None
+
+    def begin(self) -> str | None:
+        """Open the span; without an SDK the event's own trace context is passed on."""
+        context = _PROPAGATOR.extract({_FIELD: self.traceparent or ""})
+        attributes: dict[str, Any] = {"http.request.method": "POST", "server.address": self._host}
+        if self._attempt > 1:
+            attributes["http.request.resend_count"] = self._attempt - 1
+        self._span = self._tracer.start_span("POST", context, SpanKind.CLIENT, attributes)
+        carrier: dict[str, str] = {}
+        _PROPAGATOR.inject(carrier, trace.set_span_in_context(self._span, context))
+        return carrier.get(_FIELD, self.traceparent)
+
+    def end(self, outcome: Outcome) -> None:
+        """Close the span with what the answer was."""
+        if self._span is None:
+            return
+        self._span.set_attributes(_attributes_of(outcome))
+        if outcome.status_code is None or outcome.status_code >= 400:
+            self._span.set_status(StatusCode.ERROR)
+        self._span.end()
+        self._span = None
+
+
+def _link(traceparent: str) -> Link | None:
+    context = trace.get_current_span(_PROPAGATOR.extract({_FIELD: traceparent})).get_span_context()
+    return Link(context) if context.is_valid else None
+
+
+def _attributes_of(outcome: Outcome) -> Mapping[str, Any]:
+    """``error.type`` is the status code, or ``no_answer``: reasons would be too many series."""
+    if outcome.status_code is None:
+        return {"http.request.method": "POST", "error.type": "no_answer"}
+    found: dict[str, Any] = {
+        "http.request.method": "POST",
+        "http.response.status_code": outcome.status_code,
+    }
+    if outcome.status_code >= 400:
+        found["error.type"] = str(outcome.status_code)
+    return found

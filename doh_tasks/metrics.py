@@ -1,0 +1,34 @@
+"""The metrics endpoint of each worker process: ports in a row, one per process of the pool.
+
+Processes share no counters, so each has an endpoint of its own, and Prometheus adds them up. The
+process of index n in the pool listens at the port of ``HOOK_METRICS_LISTEN`` plus n; the one that
+replaces it takes the same port.
+"""
+
+import logging
+
+from billiard.process import current_process
+from celery.signals import worker_process_init
+
+from doh import conf
+from doh.telemetry import install
+
+logger = logging.getLogger(__name__)
+
+
+@worker_process_init.connect(dispatch_uid="doh.metrics")
+def open_endpoint(**_: object) -> None:
+    """Open this process's endpoint, if the settings want one; a worker works without, too."""
+    listen = conf.metrics_listen()
+    if listen is None:
+        return
+    host, port = listen[0], listen[1] + getattr(current_process(), "index", 0)
+    try:
+        from doh.telemetry.otel import OTel
+        from doh.telemetry.prometheus import prometheus_meters, serve_beside
+
+        serve_beside(host, port)
+    except (ImportError, OSError) as error:
+        logger.error("No metrics of this process at %s:%s: %s", host, port, error)
+        return
+    install(OTel(prometheus_meters()))
