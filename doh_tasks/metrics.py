@@ -6,12 +6,19 @@ replaces it takes the same port.
 """
 
 import logging
+from collections import Counter
+from collections.abc import Iterator
+from typing import Final
 
 from billiard.process import current_process
 from celery.signals import worker_process_init
 
 from doh import conf
-from doh.telemetry import install
+from doh.telemetry import Gauge, brought, install
+from doh_tasks.limits import Circuit, circuits
+
+#: States of a circuit that is not closed.
+_STATES: Final = ("open", "half_open", "paused")
 
 logger = logging.getLogger(__name__)
 
@@ -32,3 +39,26 @@ def open_endpoint(**_: object) -> None:
         logger.error("No metrics of this process at %s:%s: %s", host, port, error)
         return
     install(OTel(prometheus_meters()))
+
+
+def _count_circuits() -> Iterator[tuple[float, dict[str, str]]]:
+    """Nothing where Redis can't be asked."""
+    found = circuits()
+    if found is None:
+        return
+    states = Counter(map(_state_of, found))
+    for state in _STATES:
+        yield states[state], {"doh.state": state}
+
+
+def _state_of(circuit: Circuit) -> str:
+    if circuit.open_for > 0:
+        return "open"
+    return "paused" if circuit.paused_for > 0 else "half_open"
+
+
+brought.append(
+    Gauge(
+        "doh.circuits", "{host}", "Hosts whose circuit is not closed, up to 1,000.", _count_circuits
+    )
+)

@@ -1,6 +1,6 @@
 """How the deliveries are doing: read from the ledger and the broker, judged, and laid out."""
 
-from doh.status.broker import Broker, survey_broker
+from doh.status.broker import Broker, import_workers_modules, survey_broker
 from doh.status.judge import Finding, Level, Limits, judge, worst
 from doh.status.ledger import Detail, Vitals, read_detail, read_vitals
 
@@ -11,6 +11,7 @@ __all__ = [
     "Level",
     "Limits",
     "Vitals",
+    "import_workers_modules",
     "judge",
     "read_detail",
     "read_vitals",

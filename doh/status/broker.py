@@ -17,6 +17,13 @@ class Broker:
     error: str = ""
 
 
+def import_workers_modules() -> None:
+    """Import what the current Celery app's workers import: it may bring gauges along."""
+    from celery import current_app
+
+    current_app.loader.import_default_modules()
+
+
 def survey_broker() -> Broker:
     """Ask the current Celery app's broker, which has so many seconds and no second try."""
     try:

@@ -16,7 +16,7 @@ from opentelemetry.trace.propagation.tracecontext import TraceContextTextMapProp
 
 from doh.journal import Settled
 from doh.telemetry.seam import Post, Telemetry
-from doh.types import Outcome
+from doh.types import Outcome, Verdict
 from doh.version import VERSION
 
 SCOPE: Final = "doh"
@@ -80,8 +80,8 @@ class OTel(Telemetry):
 
     def settled(self, settled: Sequence[Settled]) -> None:
         """Count outcomes, and measure the POSTs among them."""
-        for status, number in Counter(one.status for one in settled).items():
-            self._deliveries.add(number, {"doh.outcome": str(status)})
+        for outcome, number in Counter(map(_outcome_of, settled)).items():
+            self._deliveries.add(number, {"doh.outcome": outcome})
         for one in settled:
             if one.outcome.attempted:
                 self._duration.record(one.outcome.elapsed, _attributes_of(one.outcome))
@@ -117,6 +117,11 @@ class _TracedPost(Post):
             self._span.set_status(StatusCode.ERROR)
         self._span.end()
         self._span = None
+
+
+def _outcome_of(one: Settled) -> str:
+    """The delivery's status; what a limit held back is ``deferred``."""
+    return str(Verdict.DEFERRED if one.outcome.verdict is Verdict.DEFERRED else one.status)
 
 
 def _link(traceparent: str) -> Link | None:

@@ -1,9 +1,9 @@
 """What the rest of the package tells of itself; told to nobody unless telemetry is on."""
 
 import logging
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from contextlib import AbstractContextManager, nullcontext
-from typing import Final
+from typing import Final, NamedTuple
 
 from doh import conf
 from doh.journal import Settled
@@ -57,6 +57,18 @@ class Telemetry:
     def settled(self, settled: Sequence[Settled]) -> None:
         """Outcomes were written."""
 
+
+class Gauge(NamedTuple):
+    """A value that is read when it is asked for; ``read`` gives values with their attributes."""
+
+    name: str
+    unit: str
+    description: str
+    read: Callable[[], Iterable[tuple[float, dict[str, str]]]]
+
+
+#: Gauges that rooms above this one bring along when they are imported.
+brought: Final[list[Gauge]] = []
 
 _SILENT: Final = Telemetry()
 _installed: Telemetry | None = None

@@ -89,6 +89,7 @@ def test_every_worker_process_and_the_ledger_have_an_endpoint(bus, hook_on, rece
         finally:
             process.terminate()
     assert re.search(r'doh_queue_messages\{.*messaging_destination_name="doh.element".*\} 0', text)
+    assert re.search(r'doh_circuits\{.*doh_state="open".*\} 0', text)
     assert re.search(r"doh_broker_up\{.*\} 1", text)
 
 

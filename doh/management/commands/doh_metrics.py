@@ -9,6 +9,7 @@ from django.db import close_old_connections
 
 from doh.conf import address_of
 from doh.exceptions import HookConfigurationError
+from doh.status import import_workers_modules
 
 
 class Command(BaseCommand):
@@ -29,6 +30,7 @@ class Command(BaseCommand):
 
     def handle(self, *_: Any, **options: Any) -> None:
         """Serve until interrupted."""
+        import_workers_modules()
         try:
             if options["listen"] is None:
                 _observe_for_the_sdk()
