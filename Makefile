@@ -5,7 +5,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/ready
 TOOLS := $(VENV)/tools
-DEPLOYMENTS := systemd compose
+DEPLOYMENTS := systemd kubernetes compose
 SERVICES := $(BIN)/python deploy/demo/services.py .demo/services --
 
 .PHONY: help setup demo demo-serve demo-check test test-databases test-rabbitmq faults faults-small verify-js lint types imports wheel wheel-check clean browser deploy-check
