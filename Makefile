@@ -8,7 +8,7 @@ TOOLS := $(VENV)/tools
 DEPLOYMENTS := systemd kubernetes compose
 SERVICES := $(BIN)/python deploy/demo/services.py .demo/services --
 
-.PHONY: help setup demo demo-serve demo-check test test-databases test-rabbitmq faults faults-small verify-js lint types imports wheel wheel-check clean browser deploy-check
+.PHONY: help setup demo demo-serve demo-check test test-databases test-rabbitmq faults faults-small verify-js lint types imports wheel wheel-check clean browser deploy-check several-hosts
 
 help:  ## Say what can be made
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
@@ -60,6 +60,9 @@ faults: $(READY)  ## Kill, cut and fill everything at full size, on both brokers
 faults-small: $(READY)  ## The same at a small size (5 min, as root)
 	$(BIN)/python -m tests.faults --jobs 2 --broker valkey $(ARGS)
 	$(BIN)/python -m tests.faults --jobs 2 --broker rabbitmq $(ARGS)
+
+several-hosts: $(READY)  ## Cut one of several hosts off and bring it back (network namespaces, as root)
+	$(BIN)/python -m pytest tests/deployment/test_several_hosts.py
 
 lint: $(READY)  ## Check format and style
 	$(BIN)/ruff format --check .

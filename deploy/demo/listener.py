@@ -1,7 +1,7 @@
 """A receiver that runs by itself: it writes every POST down before it accepts it.
 
-``python listener.py [--host 0.0.0.0] [--port 8000] [--log FILE]``; each line of the log is one POST
-as JSON. ``python -m django tally FILE`` compares it with what the ledger says.
+``python listener.py [--host 0.0.0.0] [--port 8000] [--log FILE] [--delay SECONDS]``; each line of
+the log is one POST as JSON. ``python -m django tally FILE`` compares it with what the ledger says.
 """
 
 import argparse
@@ -10,6 +10,7 @@ import os
 import socketserver
 import sys
 import threading
+import time
 from http.server import BaseHTTPRequestHandler
 from pathlib import Path
 from typing import Any, TextIO
@@ -38,6 +39,7 @@ class Server(socketserver.ThreadingTCPServer):
     allow_reuse_address = True
     request_queue_size = 512
     log: Log
+    delay: float
 
 
 class Handler(BaseHTTPRequestHandler):
@@ -50,7 +52,9 @@ class Handler(BaseHTTPRequestHandler):
     def do_POST(self) -> None:
         body = self.rfile.read(int(self.headers.get("Content-Length", 0)))
         headers = {name.lower(): value for name, value in self.headers.items()}
-        self.server.log.write({"path": self.path, "headers": headers, "body": body.decode()})
+        post = {"path": self.path, "headers": headers, "body": body.decode()}
+        self.server.log.write({"from": self.client_address[0], **post})
+        time.sleep(self.server.delay)
         self._answer(200)
 
     def do_GET(self) -> None:
@@ -71,9 +75,11 @@ def main() -> None:
     parser.add_argument("--host", default="127.0.0.1")
     parser.add_argument("--port", type=int, default=8000)
     parser.add_argument("--log", type=Path, help="where to append; the terminal if not given")
+    parser.add_argument("--delay", type=float, default=0, help="seconds until it answers")
     given = parser.parse_args()
     with Server((given.host, given.port), Handler) as server:
         server.log = Log(given.log.open("a") if given.log else sys.stdout)
+        server.delay = given.delay
         server.serve_forever()
 
 

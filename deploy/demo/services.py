@@ -14,11 +14,14 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
 START_TIMEOUT = 30.0
+LOOPBACK = "127.0.0.1"
+#: What Valkey's log says when it can be spoken to.
+_READY = "Ready to accept connections"
 _PR_SET_PDEATHSIG = 1
 
 
@@ -33,8 +36,17 @@ def services(folder: Path) -> Iterator[dict[str, str]]:
 
 
 @contextmanager
-def postgres(folder: Path, port: int | None = None, host: str = "127.0.0.1") -> Iterator[str]:
-    """A fresh PostgreSQL, on a loopback port unless told otherwise; yields its URL."""
+def postgres(
+    folder: Path,
+    port: int | None = None,
+    host: str = LOOPBACK,
+    inside: Sequence[str] = (),
+    **settings: str,
+) -> Iterator[str]:
+    """A fresh PostgreSQL, on a loopback port unless told otherwise; yields its URL.
+
+    ``inside`` is a command that runs another one elsewhere, in a network namespace for example.
+    """
     binaries = postgres_binaries()
     shutil.rmtree(folder, ignore_errors=True)
     run = as_somebody()
@@ -43,22 +55,25 @@ def postgres(folder: Path, port: int | None = None, host: str = "127.0.0.1") -> 
          "--no-sync", "--pgdata", folder],
         check=True, stdout=subprocess.DEVNULL,
     )  # fmt: skip
+    with (folder / "pg_hba.conf").open("a") as access:
+        access.write("host all all samenet trust\n")
     port = port or free_port()
-    options = {
+    options: dict[str, object] = {
         "listen_addresses": host,
         "port": port,
         "unix_socket_directories": "",
         "max_connections": 200,
         "shared_buffers": "256MB",
+        **settings,
     }
     flags = [part for name, value in options.items() for part in ("-c", f"{name}={value}")]
     with (folder / "server.log").open("wb") as log:
         server = subprocess.Popen(
-            [*run, binaries / "postgres", "-D", folder, *flags],
+            [*inside, *run, binaries / "postgres", "-D", folder, *flags],
             stdout=log, stderr=log, start_new_session=True, preexec_fn=die_with_parent(),
         )  # fmt: skip
     try:
-        ready = [binaries / "pg_isready", "-q", "-h", host, "-p", str(port)]
+        ready = [*inside, binaries / "pg_isready", "-q", "-h", host, "-p", str(port)]
         wait_for("PostgreSQL", server, lambda: subprocess.run(ready, check=False).returncode == 0)
         yield f"postgres://postgres@{host}:{port}/postgres"
     finally:
@@ -66,20 +81,23 @@ def postgres(folder: Path, port: int | None = None, host: str = "127.0.0.1") -> 
 
 
 @contextmanager
-def valkey(folder: Path, port: int | None = None) -> Iterator[str]:
-    """A fresh Valkey on a loopback port; yields its URL."""
+def valkey(
+    folder: Path, port: int | None = None, host: str = LOOPBACK, inside: Sequence[str] = ()
+) -> Iterator[str]:
+    """A fresh Valkey, on a loopback port unless told otherwise; yields its URL."""
     binary = valkey_binaries() / "valkey-server"
     folder.mkdir(parents=True, exist_ok=True)
     port = port or free_port()
-    with (folder / "server.log").open("wb") as log:
+    log_file = folder / "server.log"
+    with log_file.open("wb") as log:
         server = subprocess.Popen(
-            [binary, "--bind", "127.0.0.1", "--port", str(port), "--save", "",
-             "--dir", folder],
+            [*inside, binary, "--bind", host, "--port", str(port), "--save", "", "--dir", folder,
+             "--protected-mode", "yes" if host == LOOPBACK else "no"],
             stdout=log, stderr=log, start_new_session=True, preexec_fn=die_with_parent(),
         )  # fmt: skip
     try:
-        wait_for("Valkey", server, lambda: _answers(port))
-        yield f"redis://127.0.0.1:{port}/0"
+        wait_for("Valkey", server, lambda: _READY in log_file.read_text())
+        yield f"redis://{host}:{port}/0"
     finally:
         _stop(server, signal.SIGTERM)
 
@@ -133,15 +151,6 @@ def as_somebody() -> list[str]:
         )
     # A new user namespace forgets the signal that is due when the parent dies: ask again.
     return [*command, "setpriv", "--pdeathsig", "INT"]
-
-
-def _answers(port: int) -> bool:
-    try:
-        with socket.create_connection(("127.0.0.1", port), timeout=1) as sock:
-            sock.sendall(b"PING\r\n")
-            return sock.recv(16).startswith(b"+PONG")
-    except OSError:
-        return False
 
 
 def wait_for(
