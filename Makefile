@@ -8,7 +8,7 @@ TOOLS := $(VENV)/tools
 DEPLOYMENTS := systemd kubernetes compose
 SERVICES := $(BIN)/python deploy/demo/services.py .demo/services --
 
-.PHONY: help setup demo demo-serve demo-check test test-databases test-rabbitmq faults faults-small verify-js lint types imports wheel wheel-check clean browser deploy-check several-hosts
+.PHONY: help setup demo demo-serve demo-check test test-databases test-rabbitmq bench-rate-limit faults faults-small verify-js lint types imports wheel wheel-check clean browser deploy-check several-hosts
 
 help:  ## Say what can be made
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
@@ -38,6 +38,9 @@ test: $(READY)  ## Run the whole suite on real servers
 test-databases: $(READY)  ## Run the journal's contract on SQLite and MariaDB (Debian's mariadb-server)
 	$(BIN)/python -X dev -m pytest tests/journal
 	$(BIN)/python tests/mariadb.py .demo/services -- $(BIN)/python -X dev -m pytest tests/journal
+
+bench-rate-limit: $(READY)  ## Count how well four workers hold a rate limit over a minute
+	$(SERVICES) $(BIN)/python -m pytest -q tests/bench/test_rate_limit.py
 
 test-rabbitmq: $(READY)  ## Run the main job over RabbitMQ (Debian's rabbitmq-server)
 	$(SERVICES) $(BIN)/python tests/rabbitmq.py .demo/services -- $(BIN)/python -X dev -m pytest tests/tasks/test_main_job.py

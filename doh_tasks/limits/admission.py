@@ -1,7 +1,8 @@
 """Admission: which POSTs of a batch may be made now, asked for all of them in one call."""
 
 import random
-from collections.abc import Iterator, Sequence
+from collections import Counter
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any, Final
 
@@ -11,11 +12,11 @@ from doh.limits import Rate, RateLimit, parse_rate
 from doh.retry import longest_deferral
 from doh.types import Deferred
 from doh_tasks.limits.reporting import view
-from doh_tasks.limits.store import host_key, micro, rate_key, store
+from doh_tasks.limits.store import MICROSECONDS, host_key, micro, rate_key, store
 
 #: Seconds that a POST may be held back in the pump until its slot; longer waits are deferrals,
 #: which come back this much early: beat looks for them every two seconds.
-HOLD: Final = 2.5
+HOLD: Final = 5.0
 #: Seconds after its time for which a slot may still be used.
 GRACE: Final = 10.0
 #: A deferred pair comes back up to this share of its wait later: not all at once.
@@ -43,7 +44,7 @@ def admit(work: Work, hold: float = HOLD) -> Work:
     for job in work.jobs:
         question.add(job, limits)
     answer = store.run("admit.lua", question.keys, question.asked())
-    return work if answer is None else _apply(work, answer, hold)
+    return work if answer is None else _apply(work, answer, question)
 
 
 def _off_the_fast_lane(work: Work) -> Work:
@@ -65,15 +66,17 @@ def _is_limited(jobs: Sequence[Job], limits: RateLimit) -> bool:
     return any(job.rate or job.endpoint in view.barred for job in jobs)
 
 
-def _apply(work: Work, answer: Sequence[int], hold: float) -> Work:
+def _apply(work: Work, answer: Sequence[int], question: "_Question") -> Work:
     jobs: list[Job] = []
     settled = list(work.settled)
-    for job, wait, verdict in zip(work.jobs, answer[::2], answer[1::2], strict=True):
+    waits, verdicts = answer[::2], answer[1::2]
+    for job, slot, wait, verdict in zip(work.jobs, question.slots, waits, verdicts, strict=True):
         if verdict == 0:
-            held = max(wait / 1e6, _slot_of(job) or 0.0)
+            held = max(wait / MICROSECONDS, slot)
             jobs.append(replace(job, hold=held) if held else job)
         else:
-            settled.append(job.defer(_deferred(wait / 1e6, verdict, hold)))
+            deferred = _deferred(wait / MICROSECONDS, verdict, question.hold)
+            settled.append(job.defer(deferred))
     return replace(work, jobs=tuple(jobs), settled=tuple(settled))
 
 
@@ -103,18 +106,30 @@ class _Question:
     hosts: dict[str, int] = field(default_factory=dict)
     places: dict[str, int] = field(default_factory=dict)
     pairs: list[list[int]] = field(default_factory=list)
+    slots: list[float] = field(default_factory=list)
+    late: Counter[str] = field(default_factory=Counter)
 
     def add(self, job: Job, limits: RateLimit) -> None:
         """Ask for one job too."""
-        waited = job.owed.waited
-        granted = waited.granted if waited is not None and _slot_of(job) is not None else 0
-        rates = (
-            (rate_key("hook", job.hook.pk), parse_rate(job.rate) if job.rate else None),
-            (rate_key("host", job.endpoint), limits.of_host(job.endpoint)),
-            (rate_key("global"), limits.everything),
-        )
+        slot = _slot_of(job)
+        granted = 0 if slot is None or job.owed.waited is None else job.owed.waited.granted
+        rates = {
+            rate_key("hook", job.hook.pk): parse_rate(job.rate) if job.rate else None,
+            rate_key("host", job.endpoint): limits.of_host(job.endpoint),
+            rate_key("global"): limits.everything,
+        }
         host = self.hosts.setdefault(job.endpoint, len(self.hosts) + 1)
-        self.pairs.append([host, *(self._place(key, rate) for key, rate in rates), granted])
+        self.pairs.append([host, *(self._place(*rate) for rate in rates.items()), granted])
+        self.slots.append(0.0 if slot is None else slot if slot > 0 else self._catch_up(rates))
+
+    def _catch_up(self, rates: Mapping[str, Rate | None]) -> float:
+        """When one that is late for its slot goes: in step with the others, not all at once."""
+        periods = [(rate.period, key) for key, rate in rates.items() if rate is not None]
+        if not periods:
+            return 0.0
+        period, key = max(periods)
+        self.late[key] += 1
+        return (self.late[key] - 1) * period
 
     @property
     def keys(self) -> list[str]:
@@ -139,5 +154,5 @@ class _Question:
 
     def _limits(self) -> Iterator[list[int]]:
         for rate in self.limits.values():
-            period = rate.period * 1e6
+            period = rate.period * MICROSECONDS
             yield [round(period), round(period * (rate.burst - 1))]

@@ -67,13 +67,13 @@ def test_a_batch_costs_one_call_however_many_limits_and_hosts_it_meets(make_work
 
 
 def test_a_batch_over_a_hooks_limit_is_sent_in_part_held_in_part_and_deferred_in_part(make_work):
-    work = admit(make_work(50, rate="10/s"))
+    work = admit(make_work(100, rate="10/s"))
     assert [round(job.hold, 1) for job in work.jobs] == [0.0] * 10 + [
-        pytest.approx(step / 10) for step in range(1, 26)
+        pytest.approx(step / 10) for step in range(1, 51)
     ]
-    assert waiting(work) == [("the rate limit is reached", 0)] * 15
+    assert waiting(work) == [("the rate limit is reached", 0)] * 40
     first = work.settled[0]
-    assert (first.slot, first.granted) == (pytest.approx(2.6), 1)
+    assert (first.slot, first.granted) == (pytest.approx(5.1), 1)
     assert first.delay == pytest.approx(0.1)
 
 
@@ -96,6 +96,11 @@ def test_a_slot_that_is_due_is_used_and_one_that_passed_is_asked_for_again(make_
     assert [job.hold for job in kept.jobs] == [1.5]
     passed = admit(make_work(1, rate="1/m", waited=Waited(NOW, 60, -60.0, 1)))
     assert passed.settled[0].slot == pytest.approx(60, abs=30)
+
+
+def test_those_who_are_late_for_their_slots_do_not_go_all_at_once(make_work):
+    late = admit(make_work(3, rate="2/s", waited=Waited(NOW, 60, -3.0, 1)))
+    assert [job.hold for job in late.jobs] == [0.0, 0.5, 1.0]
 
 
 def test_who_would_wait_longer_than_the_schedule_is_dead(make_work, settings):
