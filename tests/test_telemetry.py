@@ -20,6 +20,7 @@ from doh.gauges import observe
 from doh.journal import get_journal
 from doh.models import Delivery, Event
 from doh.telemetry.otel import OTel
+from doh_tasks.limits.store import Store
 from tests.app.models import Vehicle
 from tests.workers import ROOT
 
@@ -208,3 +209,9 @@ def test_a_package_that_is_missing_silences_telemetry_and_stops_no_save(
     bus.save()
     room.install(None)
     assert len(receiver.posts) == 1
+
+
+def test_limits_that_could_not_be_asked_for_are_counted(watched, settings):
+    settings.HOOK_REDIS_URL = "redis://127.0.0.1:1/0"
+    assert Store().run("admit.lua", [], {}) is None
+    assert watched.readings()[("doh.limits.unavailable",)] == 1

@@ -42,6 +42,9 @@ class OTel(Telemetry):
         self._deliveries = meter.create_counter(
             "doh.deliveries", "{delivery}", "Outcomes that were written, by what they were."
         )
+        self._unlimited = meter.create_counter(
+            "doh.limits.unavailable", "{failure}", "Times that limits could not be asked for."
+        )
         self._duration = meter.create_histogram(
             "doh.attempt.duration",
             "s",
@@ -85,6 +88,10 @@ class OTel(Telemetry):
         for one in settled:
             if one.outcome.attempted:
                 self._duration.record(one.outcome.elapsed, _attributes_of(one.outcome))
+
+    def unlimited(self) -> None:
+        """Count the times that POSTs were made without limits."""
+        self._unlimited.add(1)
 
 
 class _TracedPost(Post):

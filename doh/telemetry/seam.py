@@ -57,6 +57,9 @@ class Telemetry:
     def settled(self, settled: Sequence[Settled]) -> None:
         """Outcomes were written."""
 
+    def unlimited(self) -> None:
+        """Limits could not be asked for: POSTs are made without them for a while."""
+
 
 class Gauge(NamedTuple):
     """A value that is read when it is asked for; ``read`` gives values with their attributes."""

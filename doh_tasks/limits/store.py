@@ -14,6 +14,7 @@ from celery import current_app
 
 from doh.deliverers.celery import redis_client, redis_url
 from doh.signals import limits_unavailable
+from doh.telemetry import telemetry
 
 logger = logging.getLogger(__name__)
 
@@ -89,6 +90,7 @@ class Store:
             error,
             REST,
         )
+        telemetry().unlimited()
         limits_unavailable.send(sender=Store, error=error)
 
 
