@@ -6,6 +6,7 @@ from datetime import datetime
 from typing import Any
 
 from django.db.models import Model
+from django.views.decorators.debug import sensitive_variables
 
 from doh import conf
 from doh.context import CurrentHook
@@ -91,6 +92,7 @@ class Work:
     traces: frozenset[str] = frozenset()
 
 
+@sensitive_variables()
 def prepare(journal: Journal, claim: BatchClaim, dump_for: DumpFor) -> Work | None:
     """Read the hooks and events of a batch, render what is dynamic, and keep it.
 
@@ -259,7 +261,7 @@ def _job(owed: Owed, event: Event, hook: _HookRow, bodies: _Bodies, drift: float
     except BadTargetError as error:
         return Outcome(Verdict.DEAD, str(error), attempted=False, disable=str(error))
     except PayloadError as error:
-        return _no_post(Verdict.DEAD, str(error))
+        return Outcome(Verdict.DEAD, "its payload failed", attempted=False, said=str(error))
     except SecretUnreadableError as error:
         return Outcome(Verdict.RETRY, str(error), attempted=False, retry_after=UNREADABLE_PAUSE)
     message = Message(event.uid, event.name, event.object_id, event.pk, event.traceparent)

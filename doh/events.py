@@ -8,6 +8,7 @@ from typing import Any
 from django.apps import apps
 from django.db import connections, models, transaction
 from django.utils import timezone
+from django.views.decorators.debug import sensitive_variables
 
 from doh import conf, outbox
 from doh.context import CurrentEvent, working_on
@@ -23,6 +24,7 @@ from doh.telemetry import telemetry
 logger = logging.getLogger(__name__)
 
 
+@sensitive_variables()
 def send_event(
     instance: models.Model, action: str, payload: Any = None, using: str | None = None
 ) -> bool:

@@ -11,9 +11,11 @@ from typing import TYPE_CHECKING, Any
 from cryptography.fernet import Fernet, InvalidToken, MultiFernet
 from django.conf import settings
 from django.db import models
+from django.views.decorators.debug import sensitive_variables
 
 from doh import conf
 from doh.exceptions import SecretUnreadableError
+from doh.types import Secret
 
 if TYPE_CHECKING:
     _TextField = models.TextField[str, str]
@@ -21,6 +23,7 @@ else:
     _TextField = models.TextField
 
 
+@sensitive_variables()
 def encrypt(text: str) -> str:
     """The text as a Fernet token under the newest key."""
     return _box(_keys()).encrypt(text.encode()).decode()
@@ -40,6 +43,7 @@ def is_newest(token: str) -> bool:
     return True
 
 
+@sensitive_variables()
 def reencrypt(token: str) -> str:
     """The same text under the newest key; raises `SecretUnreadableError` if no key fits."""
     return encrypt(decrypt(token))
@@ -75,7 +79,7 @@ def _box(keys: tuple[str, ...]) -> MultiFernet:
 @lru_cache(maxsize=65_536)
 def _decrypt(token: str, keys: tuple[str, ...]) -> str:
     try:
-        return _box(keys).decrypt(token).decode()
+        return Secret(_box(keys).decrypt(token).decode())
     except InvalidToken as error:
         raise SecretUnreadableError(
             "A hook's secret can't be decrypted: put the key it was written with back into"

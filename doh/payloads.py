@@ -5,6 +5,7 @@ from collections.abc import Callable
 from contextlib import AbstractContextManager, nullcontext
 from copy import copy
 from dataclasses import dataclass
+from dataclasses import field as part
 from decimal import Decimal
 from typing import Any
 
@@ -28,9 +29,9 @@ class Content:
     """The body of an event: ``payload`` is JSON text for every hook; None means that it is
     rendered per hook from ``snapshot``; ``error`` says why there is neither."""
 
-    payload: str | None = None
-    snapshot: str | None = None
-    error: str = ""
+    payload: str | None = part(default=None, repr=False)
+    snapshot: str | None = part(default=None, repr=False)
+    error: str = part(default="", repr=False)
 
 
 def dump_json(payload: Any) -> str:

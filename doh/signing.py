@@ -8,6 +8,7 @@ from typing import Any, ClassVar
 from django.core.exceptions import ValidationError
 from django.db import models, transaction
 from django.utils.translation import gettext_lazy as _
+from django.views.decorators.debug import sensitive_variables
 
 from doh.exceptions import SecretUnreadableError
 from doh.fields import EncryptedTextField, decrypt, stored
@@ -82,6 +83,7 @@ class Signed(models.Model):
         """What a receiver verifies ``v1a`` signatures with (``whpk_…``); None under ``v1``."""
         return public_key(self.secret)
 
+    @sensitive_variables()
     def rotate_secret(
         self, scheme: str | None = None, *, grace: timedelta = timedelta(seconds=GRACE)
     ) -> str:

@@ -1,8 +1,17 @@
 """Value objects that more than one room speaks of."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import NamedTuple
+
+
+class Secret(str):
+    """Text that no traceback and no repr shows; print it to read it."""
+
+    __slots__ = ()
+
+    def __repr__(self) -> str:
+        return "<secret>"
 
 
 class Pair(NamedTuple):
@@ -40,6 +49,14 @@ class Outcome:
     disable: str | None = None
     elapsed: float = 0.0
     host: str = ""
+    #: The detail in the words of the project's own code, which may quote anything: it goes into
+    #: the ledger, and into no log and no message.
+    said: str = field(default="", repr=False)
+
+    @property
+    def full_detail(self) -> str:
+        """What the ledger keeps."""
+        return self.said or self.detail
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,8 +79,8 @@ class Answer:
 
     status_code: int
     reason: str
-    headers: tuple[tuple[str, str], ...]
-    body: bytes
+    headers: tuple[tuple[str, str], ...] = field(repr=False)
+    body: bytes = field(repr=False)
     elapsed: float
 
 

@@ -17,6 +17,7 @@ from typing import Any, Final, NamedTuple
 
 from django.http import HttpRequest, HttpResponse, HttpResponseBase
 from django.views.decorators.csrf import csrf_exempt
+from django.views.decorators.debug import sensitive_variables
 
 from doh.exceptions import (
     HeaderMissingError,
@@ -50,6 +51,7 @@ class Verified:
         return json.loads(self.body)
 
 
+@sensitive_variables()
 def verify(message: Message, secrets: Secrets, *, tolerance: float = TOLERANCE) -> Verified:
     """The message, if one of its signatures fits one of the secrets and its time is near.
 

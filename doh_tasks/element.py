@@ -13,7 +13,7 @@ from doh.deliverers.kinds import watcher_of
 from doh.deliverers.resolve import dump_for, element, element_at, uses_eventlet
 from doh.deliverers.sending import Sender, sender_for
 from doh.dispatch import Work, prepare
-from doh.exceptions import BadTargetError, HookConfigurationError
+from doh.exceptions import BadTargetError, HookConfigurationError, stack_of
 from doh.journal import Ring, get_journal
 from doh.names import DELIVER_BATCH, POST_ONCE
 from doh.telemetry import telemetry
@@ -67,6 +67,8 @@ def post_once(token: str) -> None:
         deliverer.call(target, payload)
     except BadTargetError as error:
         logger.warning("An unattached POST was not made: %s", error)
+    except Exception as error:  # noqa: BLE001 - a project's subclass
+        logger.error("An unattached POST by %s failed: %s", path, stack_of(error))
 
 
 def _inline_sender(work: Work) -> Sender | None:

@@ -7,6 +7,7 @@ from typing import Any
 
 import requests
 from django.db import transaction
+from django.views.decorators.debug import sensitive_variables
 
 from doh import conf
 from doh.context import CurrentEvent, current_event, current_hook
@@ -104,6 +105,7 @@ class HookDeliverer(ElementDeliverer):
 
     @classmethod
     @built_in
+    @sensitive_variables()
     def deliver(cls, target: str, payload: str) -> requests.Response | None:
         """POST the payload (JSON text); returns the response, None if none came.
 
@@ -134,6 +136,7 @@ class HookDeliverer(ElementDeliverer):
 
     @classmethod
     @built_in
+    @sensitive_variables()
     def delay(cls, target: str, payload: str) -> None:
         """The same through Celery; target and payload stay out of the message."""
         from doh.deliverers.celery import doorbell

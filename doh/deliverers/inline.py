@@ -8,6 +8,8 @@ import logging
 import time
 from collections.abc import Callable, Iterator, Sequence
 
+from django.views.decorators.debug import sensitive_variables
+
 from doh import conf
 from doh.deliverers import results
 from doh.deliverers.kinds import watcher_of
@@ -64,6 +66,7 @@ def deliver_batch(journal: Journal, ring: Ring, sender: Sender | None = None) ->
     send_work(journal, work, sender or sender_for(element()))
 
 
+@sensitive_variables()
 def send_work(
     journal: Journal, work: Work, sender: Sender, announce: Announce = results.settle
 ) -> None:

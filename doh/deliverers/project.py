@@ -9,7 +9,7 @@ from doh import conf
 from doh.context import CurrentEvent, working_on
 from doh.deliverers.kinds import CollectionDeliverer
 from doh.deliverers.resolve import Deliverer, collection_at
-from doh.exceptions import HookConfigurationError, reason_of
+from doh.exceptions import HookConfigurationError, reason_of, stack_of
 from doh.journal import EventClaim, Journal
 from doh.retry import next_delay
 
@@ -27,8 +27,8 @@ def hand_over(
     try:
         with working_on(current):
             deliverer.call(**keywords_of(claim))
-    except Exception as error:
-        logger.exception("The collection deliverer %s failed", deliverer.path)
+    except Exception as error:  # noqa: BLE001 - project code
+        logger.error("The collection deliverer %s failed: %s", deliverer.path, stack_of(error))
         if not current.taken:
             _postpone(journal, claim, reason_of(error))
     else:

@@ -6,6 +6,7 @@ from collections.abc import Collection
 from doh import conf
 from doh.deliverers.kinds import CollectionDeliverer
 from doh.deliverers.resolve import collection_at
+from doh.exceptions import stack_of
 from doh.journal import EventClaim, Flushed, Journal
 from doh.models import Delivery, Hook
 from doh.querysets import HookQuerySet
@@ -47,5 +48,10 @@ def _run(journal: Journal, claim: EventClaim) -> None:
     try:
         deliverer = (collection_at(claim.deliverer).kind or CollectionDeliverer)()
         deliverer.after_deliver(hooks_of(journal, claim.id))
-    except Exception:
-        logger.exception("after_deliver failed for event %s of %s", claim.id, claim.deliverer)
+    except Exception as error:  # noqa: BLE001 - project code
+        logger.error(
+            "after_deliver failed for event %s of %s: %s",
+            claim.id,
+            claim.deliverer,
+            stack_of(error),
+        )

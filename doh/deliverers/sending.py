@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from functools import lru_cache
 from typing import Any
+from urllib.parse import urlsplit
 
 import requests
 
@@ -14,7 +15,7 @@ from doh.context import sending_to
 from doh.deliverers.kinds import ElementDeliverer
 from doh.deliverers.resolve import Deliverer
 from doh.dispatch import Job
-from doh.exceptions import reason_of
+from doh.exceptions import reason_of, stack_of
 from doh.types import Answer, Outcome, Verdict
 from doh.wire.outcome import judge
 from doh.wire.requests_transport import RequestsTransport, TransportOptions
@@ -74,8 +75,8 @@ def run_after_deliver(kind: type[ElementDeliverer], response: requests.Response)
     """Call a project's ``after_deliver``; what it raises is logged and changes nothing."""
     try:
         kind().after_deliver(response)
-    except Exception:
-        logger.exception("%s.after_deliver failed", kind.__qualname__)
+    except Exception as error:  # noqa: BLE001 - project code
+        logger.error("%s.after_deliver failed: %s", kind.__qualname__, stack_of(error))
 
 
 def _outcome_of_call(call: Callable[[str, str], Any], job: Job) -> Outcome:
@@ -86,9 +87,19 @@ def _outcome_of_call(call: Callable[[str, str], Any], job: Job) -> Outcome:
         if not isinstance(result, requests.Response):
             return Outcome(Verdict.SUCCEEDED, host=job.endpoint)
         return judge(_answer_in(result), job.endpoint)
-    except Exception as error:
-        logger.warning("The element deliverer failed for hook %s", job.hook.pk, exc_info=True)
-        return Outcome(Verdict.RETRY, reason_of(error), host=job.endpoint)
+    except Exception as error:  # noqa: BLE001 - project code
+        logger.warning("The element deliverer failed for hook %s: %s", job.hook.pk, stack_of(error))
+        detail = f"the element deliverer raised {type(error).__name__}"
+        return Outcome(Verdict.RETRY, detail, host=job.endpoint, said=_discreet(reason_of(error), job))
+
+
+def _discreet(text: str, job: Job) -> str:
+    """The text without what it quotes of the request: clients name the URL that they failed at."""
+    parts = urlsplit(job.target)
+    resource = f"{parts.path}?{parts.query}" if parts.query else ""
+    for quoted in (job.target, resource, parts.query, job.body if len(job.body) > 2 else ""):
+        text = text.replace(quoted, "…") if quoted else text
+    return text
 
 
 def _answer_in(response: requests.Response) -> Answer:

@@ -100,7 +100,7 @@ class FlushLedger(Ledger):
                 number=one.attempts,
                 at=now,
                 status_code=one.outcome.status_code,
-                detail=one.outcome.detail[:DETAIL_LENGTH],
+                detail=one.outcome.full_detail[:DETAIL_LENGTH],
                 elapsed=one.outcome.elapsed,
             )
             for one in settled
@@ -156,7 +156,7 @@ def delivery_of(one: Settled, now: datetime) -> Delivery:
         batch_id=None,
         body=one.body,
         status_code=one.outcome.status_code,
-        detail=one.outcome.detail[:DETAIL_LENGTH],
+        detail=one.outcome.full_detail[:DETAIL_LENGTH],
         host=one.outcome.host[:_HOST_LENGTH],
         updated_at=now,
         pending=one.owed.pending and _still_pending(one, now),

@@ -1,6 +1,6 @@
 """What the journal takes and gives."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 from typing import NamedTuple
 
@@ -33,7 +33,7 @@ class EventClaim:
     action: str
     using: str
     deliverer: str
-    payload: str | None
+    payload: str | None = field(repr=False)
     hooks_until: int
     fanned_to: int
     tries: int
@@ -70,7 +70,7 @@ class Owed:
     event_id: int
     hook_id: int
     attempts: int = 0
-    body: str | None = None
+    body: str | None = field(default=None, repr=False)
     first: bool = True
     uncounted: bool = False
     waited: Waited | None = None
@@ -102,7 +102,7 @@ class BatchClaim:
     id: int
     epoch: int
     owed: tuple[Owed, ...]
-    bodies: dict[str, str] | None = None
+    bodies: dict[str, str] | None = field(default=None, repr=False)
     given_up: bool = False
 
     @property
@@ -125,7 +125,7 @@ class Settled:
     status: str
     attempts: int
     delay: float | None = None
-    body: str | None = None
+    body: str | None = field(default=None, repr=False)
     slot: float | None = None
     granted: int = 0
 

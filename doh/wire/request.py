@@ -53,7 +53,8 @@ def parse_target(url: str) -> str:
         parts = urlsplit(url)
         host, _port = parts.hostname, parts.port
     except ValueError as error:
-        raise BadTargetError(f"the target is no URL: {error}") from error
+        # The error's own words may quote a password.
+        raise BadTargetError("the target is no URL: its host or port can't be read") from error
     if parts.scheme.lower() not in _SCHEMES:
         raise BadTargetError("the target must start with http:// or https://")
     if not host:

@@ -1,9 +1,12 @@
 """Send one request with a pooled ``requests`` session: the transport of the inline deliverers."""
 
+import logging
 import socket
 import ssl
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from contextvars import ContextVar
 from dataclasses import dataclass
 from http.cookiejar import DefaultCookiePolicy
 from typing import Any, Final
@@ -56,6 +59,31 @@ class TransportOptions:
     ssl_context: ssl.SSLContext | None = None
 
 
+#: Loggers that quote a target's path and query.
+_TALKATIVE: Final = ("urllib3.connectionpool", "urllib3.connection")
+
+_posting: ContextVar[bool] = ContextVar("doh_posting", default=False)
+
+
+class _Discretion(logging.Filter):
+    """Drops what urllib3 says while we post."""
+
+    def filter(self, record: logging.LogRecord) -> bool:  # noqa: ARG002
+        return not _posting.get()
+
+
+_discretion = _Discretion()
+
+
+@contextmanager
+def _discreetly() -> Iterator[None]:
+    token = _posting.set(True)
+    try:
+        yield
+    finally:
+        _posting.reset(token)
+
+
 class _Session(requests.Session):
     """A session that takes nothing from the environment, and nothing from one target to another."""
 
@@ -75,6 +103,8 @@ class RequestsTransport:
 
     def __init__(self, options: TransportOptions) -> None:
         self._options = options
+        for name in _TALKATIVE:
+            logging.getLogger(name).addFilter(_discretion)
         self._session = _Session()
         self._session.verify = options.ca_bundle or True
         for scheme in ("http://", "https://"):
@@ -88,7 +118,8 @@ class RequestsTransport:
         started = time.monotonic()
         with watchdog.watching(self._options.total_timeout) as watch:
             try:
-                response = self._send(request)
+                with _discreetly():
+                    response = self._send(request)
             except Exception as error:  # noqa: BLE001
                 detail = self._late() if watch.expired else self._describe(error)
                 return Failure(detail, time.monotonic() - started), None

@@ -20,6 +20,7 @@ from cryptography.exceptions import InvalidSignature
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey, Ed25519PublicKey
 
 from doh.exceptions import SecretUnreadableError
+from doh.types import Secret
 
 SECRET_PREFIX: Final = "whsec_"  # noqa: S105 - what every secret begins with
 PRIVATE_PREFIX: Final = "whsk_"
@@ -42,11 +43,11 @@ class Scheme(StrEnum):
 def new_secret(scheme: str = Scheme.HMAC) -> str:
     """A fresh secret: ``whsec_`` and 32 random bytes, or ``whsk_`` and an ed25519 key."""
     if Scheme(scheme) is Scheme.HMAC:
-        return SECRET_PREFIX + b64encode(token_bytes(SECRET_BYTES)).decode()
+        return Secret(SECRET_PREFIX + b64encode(token_bytes(SECRET_BYTES)).decode())
     seed = token_bytes(_SEED_BYTES)
     public = Ed25519PrivateKey.from_private_bytes(seed).public_key().public_bytes_raw()
     # Seed and public key together, as NaCl and the other libraries write a private key.
-    return PRIVATE_PREFIX + b64encode(seed + public).decode()
+    return Secret(PRIVATE_PREFIX + b64encode(seed + public).decode())
 
 
 def scheme_of(secret: str) -> Scheme:
@@ -164,6 +165,6 @@ def _private_key(secret: str) -> Ed25519PrivateKey:
 @lru_cache(maxsize=4_096)
 def _load_old(text: str) -> tuple[tuple[str, int], ...]:
     try:
-        return tuple((str(secret), int(until)) for secret, until in json.loads(text))
+        return tuple((Secret(secret), int(until)) for secret, until in json.loads(text))
     except (ValueError, TypeError) as error:
         raise SecretUnreadableError("A hook's old secrets can't be read: rotate again.") from error

@@ -16,7 +16,7 @@ from doh.types import Answer
 class Seen:
     """An answer that the project's ``after_deliver`` is to look at."""
 
-    target: str
+    target: str = field(repr=False)
     answer: Answer
 
 
