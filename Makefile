@@ -8,7 +8,7 @@ TOOLS := $(VENV)/tools
 DEPLOYMENTS := systemd kubernetes compose
 SERVICES := $(BIN)/python deploy/demo/services.py .demo/services --
 
-.PHONY: help setup demo demo-serve demo-check test test-databases test-rabbitmq bench-rate-limit faults faults-small verify-js lint types imports wheel wheel-check clean browser deploy-check several-hosts
+.PHONY: help setup demo demo-serve demo-check test test-databases test-rabbitmq bench-rate-limit faults faults-small verify-js lint bandit audit types imports wheel wheel-check clean browser deploy-check several-hosts
 
 help:  ## Say what can be made
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
@@ -70,6 +70,13 @@ several-hosts: $(READY)  ## Cut one of several hosts off and bring it back (netw
 lint: $(READY)  ## Check format and style
 	$(BIN)/ruff format --check .
 	$(BIN)/ruff check .
+
+bandit: $(READY)  ## Look for insecure code
+	$(BIN)/bandit --quiet --recursive --configfile pyproject.toml doh doh_tasks
+
+audit: $(READY)  ## Ask for known vulnerabilities of the pinned packages; says NOT AUDITED if nobody knows
+	$(BIN)/python -m pytest -q tests/audit
+	$(BIN)/python tests/audit/audit.py
 
 types: $(READY)  ## Check types
 	$(BIN)/mypy

@@ -90,7 +90,9 @@ def _outcome_of_call(call: Callable[[str, str], Any], job: Job) -> Outcome:
     except Exception as error:  # noqa: BLE001 - project code
         logger.warning("The element deliverer failed for hook %s: %s", job.hook.pk, stack_of(error))
         detail = f"the element deliverer raised {type(error).__name__}"
-        return Outcome(Verdict.RETRY, detail, host=job.endpoint, said=_discreet(reason_of(error), job))
+        return Outcome(
+            Verdict.RETRY, detail, host=job.endpoint, said=_discreet(reason_of(error), job)
+        )
 
 
 def _discreet(text: str, job: Job) -> str:

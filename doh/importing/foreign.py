@@ -1,7 +1,7 @@
 """What another package's tables hold, in our words; the package itself need not be installed."""
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, Final
 
 from django.db import connections
@@ -23,9 +23,9 @@ class Foreign:
     user_id: Any
     label: str
     action: str
-    target: str
+    target: str = field(repr=False)
     active: bool = True
-    secret: str | None = None
+    secret: str | None = field(default=None, repr=False)
 
 
 @dataclass(frozen=True, slots=True)
