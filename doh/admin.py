@@ -18,6 +18,7 @@ from doh.disclosure import show_secrets
 from doh.exceptions import SecretUnreadableError
 from doh.explain import where
 from doh.journal import get_journal
+from doh.letters import move_all
 from doh.models import Attempt, Delivery, Event, Hook
 from doh.querysets import DeliveryQuerySet, HookQuerySet
 from doh.trial import send_trial
@@ -300,7 +301,7 @@ class DeliveryAdmin(ReadOnlyAdmin):
         "updated_at",
     )
     inlines = (AttemptInline,)
-    actions = ("redrive",)
+    actions = ("redrive", "retry_now")
 
     @admin.display(description=_("event"), ordering="event_id")
     def of_event(self, delivery: Delivery) -> str:
@@ -320,8 +321,14 @@ class DeliveryAdmin(ReadOnlyAdmin):
     @admin.action(description=_("Redrive selected dead letters"), permissions=["change"])
     def redrive(self, request: HttpRequest, queryset: DeliveryQuerySet) -> None:
         """Send them again, with a whole schedule of attempts."""
-        number = queryset.redrive(get_journal().now())
+        number = sum(move_all(get_journal().redrive, queryset))
         _say(request, number, "%d dead letter is sent again.", "%d dead letters are sent again.")
+
+    @admin.action(description=_("Retry selected waiting deliveries now"), permissions=["change"])
+    def retry_now(self, request: HttpRequest, queryset: DeliveryQuerySet) -> None:
+        """Make their next attempt due at once."""
+        number = sum(move_all(get_journal().retry_now, queryset))
+        _say(request, number, "%d delivery is due now.", "%d deliveries are due now.")
 
 
 def _link(view: str, key: int) -> str:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from datetime import datetime
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
 from django.contrib.contenttypes.models import ContentType
 from django.db import models
@@ -13,6 +13,16 @@ if TYPE_CHECKING:
     from doh.models import Delivery, Hook  # noqa: F401 - named in the bases below
 
 ANY_ACTION = "*"
+
+#: A delivery that is owed as if it had never been tried; beside it, when it is due.
+OWED_AGAIN: Final[dict[str, Any]] = {
+    "status": "waiting",
+    "attempts": 0,
+    "batch_id": None,
+    "deferred_at": None,
+    "slot_at": None,
+    "granted": 0,
+}
 
 
 class HookQuerySet(models.QuerySet["Hook"]):
@@ -58,16 +68,3 @@ class DeliveryQuerySet(models.QuerySet["Delivery"]):
     def dead(self) -> DeliveryQuerySet:
         """Dead letters: deliveries that ran out of attempts."""
         return self.filter(status="dead")
-
-    def redrive(self, now: datetime) -> int:
-        """Owe the dead letters among these again, with a whole schedule; returns how many."""
-        fresh: dict[str, Any] = {
-            "status": "waiting",
-            "attempts": 0,
-            "due_at": now,
-            "batch_id": None,
-            "deferred_at": None,
-            "slot_at": None,
-            "granted": 0,
-        }
-        return self.dead().update(**fresh)

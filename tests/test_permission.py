@@ -14,6 +14,7 @@ from doh.journal import get_journal
 from doh.models import Delivery, Hook
 from doh.permission import Candidate, refusals
 from tests.app.models import Parcel, Vehicle
+from tests.journal.steps import redrive
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
@@ -135,7 +136,7 @@ def test_the_rule_is_asked_again_at_a_redrive(deliverer, bus, hook_on, receiver,
     hook = hook_on(bus, target=receiver.url("/fail/1/x"))
     bus.save()
     assert rows() == {hook.pk: "dead"}
-    Delivery.objects.redrive(get_journal().now())
+    redrive(get_journal())
     ruled(lambda candidates: [])
     work_once()
     assert rows() == {hook.pk: "cancelled"}

@@ -13,6 +13,7 @@ from doh.journal.records import (
     Owed,
     Ring,
     Settled,
+    Step,
 )
 from doh.models import Event
 
@@ -26,6 +27,7 @@ __all__ = [
     "Owed",
     "Ring",
     "Settled",
+    "Step",
     "get_journal",
     "ledger_alias",
 ]

@@ -4,11 +4,14 @@ from doh.journal.batches import BatchLedger
 from doh.journal.events import EventLedger
 from doh.journal.flushing import FlushLedger
 from doh.journal.heartbeats import HeartbeatLedger
+from doh.journal.letters import LetterLedger
 from doh.journal.pruning import PruneLedger
 from doh.journal.retrying import RetryLedger
 
 
-class Journal(EventLedger, BatchLedger, FlushLedger, RetryLedger, PruneLedger, HeartbeatLedger):
+class Journal(
+    EventLedger, BatchLedger, FlushLedger, RetryLedger, LetterLedger, PruneLedger, HeartbeatLedger
+):
     """Claims, slices, flushes: each method is one short transaction in the ledger's database.
 
     Every claim raises the row's epoch. Whoever writes names the epoch of its own claim, so the

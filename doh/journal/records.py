@@ -145,6 +145,16 @@ class DeadLetter:
     reason: str
 
 
+class Step(NamedTuple):
+    """What one step over chosen deliveries did: how many it moved, and the key to go on after.
+
+    ``last`` is None when there are no more.
+    """
+
+    moved: int
+    last: int | None
+
+
 @dataclass(frozen=True, slots=True)
 class Flushed:
     """What a flush did; ``fenced`` means that the batch was no longer ours and nothing was.

@@ -7,6 +7,8 @@ from django.db import connections
 from django.utils import timezone
 
 from doh.journal import Settled
+from doh.letters import move_all
+from doh.models import Delivery
 from doh.retry import defer
 from doh.types import Deferred, Outcome, Verdict
 from tests.journal.invariant import assert_owned_once
@@ -39,6 +41,10 @@ def waiting(owed, delay=0.0):
 def deferred(owed, delay=0.0, slot=None, granted=0):
     wait = Deferred("the rate limit is reached", delay, slot, granted)
     return defer(owed, wait, [0, 86_400], "a.example")
+
+
+def redrive(journal, **which):
+    return sum(move_all(journal.redrive, Delivery.objects.filter(**which)))
 
 
 def make_due(model):

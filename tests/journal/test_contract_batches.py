@@ -2,7 +2,7 @@
 
 from doh.journal import Ring, Settled
 from doh.models import Batch, Delivery
-from tests.journal.steps import BAD, LEASE, make_due, settled, waiting
+from tests.journal.steps import BAD, LEASE, make_due, redrive, settled, waiting
 
 
 def test_a_batch_is_claimed_once_per_epoch(journal, batch):
@@ -71,7 +71,7 @@ def test_a_kept_body_comes_back_with_the_retry(journal, batch):
 def test_a_redriven_dead_letter_has_a_whole_schedule_before_it(journal, batch):
     claim = journal.claim_batch(batch, LEASE)
     journal.flush(claim.ring, [settled(one, BAD, "dead") for one in claim.owed], done=True)
-    assert Delivery.objects.all().redrive(journal.now()) == 3
-    assert Delivery.objects.all().redrive(journal.now()) == 0
+    assert redrive(journal) == 3
+    assert redrive(journal) == 0
     (ring,) = journal.gather_retries(10, 10, 600)
     assert {one.attempts for one in journal.claim_batch(ring, LEASE).owed} == {0}

@@ -11,7 +11,7 @@ from doh.journal import Ring, again
 from doh.journal.packing import dump_pairs
 from doh.models import Batch, Delivery, Event
 from doh.types import Pair
-from tests.journal.steps import BAD, LEASE, fan_out, settled, together
+from tests.journal.steps import BAD, LEASE, fan_out, redrive, settled, together
 
 pytestmark = pytest.mark.skipif(connection.vendor == "sqlite", reason="SQLite locks no rows")
 
@@ -94,7 +94,7 @@ def test_a_dead_letter_redriven_while_it_is_pruned_is_kept(journal, make_event, 
     journal.flush(claim.ring, [settled(one, BAD, "dead") for one in claim.owed], done=True)
     redriven = Delivery.objects.order_by("pk")[:1].get().pk
     with transaction.atomic():
-        Delivery.objects.filter(pk=redriven).redrive(journal.now())
+        redrive(journal, pk=redriven)
         thread, found = in_background(lambda: journal.prune(timezone.now(), 10))
         thread.join(0.5)
     thread.join()

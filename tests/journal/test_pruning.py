@@ -7,7 +7,7 @@ from django.utils import timezone
 
 from doh.models import Attempt, Delivery, Event, Hook, content_type_of
 from tests.app.models import Depot, Vehicle
-from tests.journal.steps import BAD, LEASE, fan_out, settled, waiting
+from tests.journal.steps import BAD, LEASE, fan_out, redrive, settled, waiting
 
 
 def send(journal, outcome=settled):
@@ -52,7 +52,7 @@ def test_a_redriven_event_stays_whole(journal, make_event, make_hooks):
     make_event()
     send(journal, dead)
     age()
-    Delivery.objects.filter(pk=Delivery.objects.first().pk).redrive(journal.now())
+    redrive(journal, pk=Delivery.objects.first().pk)
     assert journal.prune(before(), 10) == 0
     journal.gather_retries(10, 10, 600)
     assert journal.prune(before(), 10) == 0

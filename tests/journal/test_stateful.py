@@ -24,7 +24,7 @@ from doh.types import Pair
 from tests.app.models import Vehicle
 from tests.journal.conftest import journal_kinds, write_event
 from tests.journal.invariant import assert_nothing_lost, assert_owned_once, owned_pairs
-from tests.journal.steps import BAD, GOOD, LEASE, deferred, make_due, settled
+from tests.journal.steps import BAD, GOOD, LEASE, deferred, make_due, redrive, settled
 
 HOOKS = [("1", "changed"), ("2", "changed"), ("1", "*"), (None, "changed"), ("1", "deleted")]
 STATUSES = ["succeeded", "waiting", "dead", "cancelled", "deferred"]
@@ -188,7 +188,7 @@ class Interleaving(RuleBasedStateMachine):
 
     @rule()
     def redrive(self):
-        Delivery.objects.all().redrive(self.journal.now())
+        redrive(self.journal)
 
     @rule(dies=st.booleans())
     def run_result_hooks(self, dies):

@@ -1,14 +1,12 @@
 """``manage.py doh_explain app.Model KEY``: why did, or didn't, anything fire."""
 
 from argparse import ArgumentParser
-from difflib import get_close_matches
 from typing import Any
 
-from django.apps import apps
-from django.core.management.base import BaseCommand, CommandError
-from django.db import models
+from django.core.management.base import BaseCommand
 
 from doh.explain import explain
+from doh.management.arguments import model_of
 
 
 class Command(BaseCommand):
@@ -28,16 +26,6 @@ class Command(BaseCommand):
 
     def handle(self, *_: Any, **options: Any) -> None:
         """Print the explanation."""
-        model = _model(options["model"])
+        model = model_of(options["model"])
         for line in explain(model, options["key"], options["action"], options["limit"]):
             self.stdout.write(line)
-
-
-def _model(label: str) -> type[models.Model]:
-    try:
-        return apps.get_model(label)
-    except (LookupError, ValueError) as error:
-        known = [model._meta.label for model in apps.get_models()]
-        near = get_close_matches(label, known, n=1)
-        mend = f"did you mean {near[0]}?" if near else "write it as app_label.Model."
-        raise CommandError(f"{label!r} is no installed model: {mend}") from error
