@@ -87,16 +87,25 @@ class HookAdmin(_HookAdmin):
         "target",
         "expires_at",
         "rate_limit",
+        "retry_schedule",
         "signing",
         "created_at",
+        "failing_since",
+        "disabled_at",
+        "disabled_reason",
+        "deliveries",
+    )
+    readonly_fields = (
+        "signing",
+        "created_at",
+        "failing_since",
         "disabled_at",
         "disabled_reason",
         "deliveries",
     )
     form = HookForm
-    readonly_fields = ("signing", "created_at", "disabled_at", "disabled_reason", "deliveries")
     raw_id_fields = ("user",)
-    actions = ("enable", "disable", "rotate_secret", "send_test_event")
+    actions = ("enable", "enable_and_redrive", "disable", "rotate_secret", "send_test_event")
     show_full_result_count = False
 
     @admin.display(description=_("object"))
@@ -114,7 +123,9 @@ class HookAdmin(_HookAdmin):
         """Whether it is sent to, and why not."""
         if hook.disabled_at is not None:
             return f"disabled: {hook.disabled_reason}" if hook.disabled_reason else "disabled"
-        return "enabled" if hook.is_enabled else "expired"
+        if not hook.is_enabled:
+            return "expired"
+        return "failing" if hook.failing_since is not None else "enabled"
 
     @admin.display(description=_("signed with"))
     def signing(self, hook: Hook) -> str:
@@ -168,6 +179,15 @@ class HookAdmin(_HookAdmin):
     def enable(self, request: HttpRequest, queryset: HookQuerySet) -> None:
         """Send to them again, from the next event on."""
         _say(request, queryset.enable(), "%d hook is enabled.", "%d hooks are enabled.")
+
+    @admin.action(
+        description=_("Enable selected hooks and send what they missed"), permissions=["change"]
+    )
+    def enable_and_redrive(self, request: HttpRequest, queryset: HookQuerySet) -> None:
+        """Send to them again, and what they missed since they failed or were disabled, too."""
+        missed = [hook.enable(redrive=True) for hook in queryset.defer(*Hook.ENCRYPTED)]
+        _say(request, len(missed), "%d hook is enabled.", "%d hooks are enabled.")
+        _say(request, sum(missed), "%d delivery is sent again.", "%d deliveries are sent again.")
 
     @admin.action(description=_("Disable selected hooks"), permissions=["change"])
     def disable(self, request: HttpRequest, queryset: HookQuerySet) -> None:

@@ -20,6 +20,8 @@ _READERS: tuple[Callable[[], object], ...] = (
     conf.collection_deliverer,
     conf.element_deliverer,
     conf.retry_schedule,
+    conf.warn_after,
+    conf.disable_after,
     conf.connect_timeout,
     conf.total_timeout,
     conf.lease,

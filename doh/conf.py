@@ -17,6 +17,11 @@ STANDARD_SCHEDULE = (0, 5, 300, 1800, 7200, 18000, 36000, 50400, 72000, 86400)
 #: lease keeps a quarter of itself instead.
 LEASE_MARGIN = 5.0
 
+#: Attempts that a schedule may have at most, and seconds that one of its delays may last.
+_MOST_ATTEMPTS = 1_000
+_LONGEST_DELAY = 366 * 86_400
+A_SCHEDULE = f"a list of 1 to {_MOST_ATTEMPTS} delays in seconds, none longer than a year"
+
 
 def _get(name: str, default: Any) -> Any:
     return getattr(settings, name, default)
@@ -27,6 +32,10 @@ def _positive(name: str, default: float) -> float:
     if isinstance(value, bool) or not isinstance(value, int | float) or value <= 0:
         raise HookConfigurationError(f"{name} must be a number above zero, not {value!r}.")
     return float(value)
+
+
+def _days(name: str, default: float) -> float | None:
+    return None if _get(name, default) is None else _positive(name, default)
 
 
 def _whole(name: str, default: int) -> int:
@@ -73,15 +82,32 @@ def atomic_saves() -> bool:
 def retry_schedule() -> Sequence[float]:
     """Seconds to wait before attempt 1, 2, 3 and so on; its length is the number of attempts."""
     value = _get("HOOK_RETRY_SCHEDULE", STANDARD_SCHEDULE)
-    if (
-        isinstance(value, str)
-        or not value
-        or not all(isinstance(delay, int | float) and delay >= 0 for delay in value)
-    ):
+    checked = usable_schedule(value)
+    if checked is None:
         raise HookConfigurationError(
-            f"HOOK_RETRY_SCHEDULE must be a list of delays in seconds, not {value!r}."
+            f"HOOK_RETRY_SCHEDULE must be {A_SCHEDULE}, such as [0, 60, 3600], not {value!r}."
         )
-    return tuple(value)
+    return checked
+
+
+def usable_schedule(value: object) -> tuple[float, ...] | None:
+    """The delays of a schedule; None if it is none."""
+    if not isinstance(value, list | tuple) or not 1 <= len(value) <= _MOST_ATTEMPTS:
+        return None
+    numbers = [one for one in value if isinstance(one, int | float) and not isinstance(one, bool)]
+    if len(numbers) < len(value) or not all(0 <= one <= _LONGEST_DELAY for one in numbers):
+        return None
+    return tuple(numbers)
+
+
+def warn_after() -> float | None:
+    """Days that a hook fails until `doh.signals.hook_failing` is sent; None: never."""
+    return _days("HOOK_WARN_AFTER", 2)
+
+
+def disable_after() -> float | None:
+    """Days that a hook fails until it is disabled; None: never."""
+    return _days("HOOK_DISABLE_AFTER", 5)
 
 
 def connect_timeout() -> float:

@@ -1,6 +1,7 @@
 """From a claimed batch to signed requests, and from their outcomes to what is written."""
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
@@ -9,18 +10,18 @@ from django.db.models import Model
 from django.views.decorators.debug import sensitive_variables
 
 from doh import conf
+from doh.clock import drift_from
 from doh.context import CurrentHook
 from doh.exceptions import BadTargetError, PayloadError, SecretUnreadableError, reason_of
 from doh.fields import decrypt, stored
 from doh.journal import BatchClaim, Journal, Owed, Settled
-from doh.journal.clock import drift_from
 from doh.lease import Lease
 from doh.models import Event, Hook
 from doh.payloads import Dump, render, restore_snapshot
 from doh.permission import Candidate, refusals
 from doh.retry import defer, settle
 from doh.telemetry import UNTRACED, Post, telemetry
-from doh.types import Deferred, Outcome, Pair, Verdict
+from doh.types import HOOK_DISABLED, Deferred, Outcome, Pair, Verdict
 from doh.version import USER_AGENT
 from doh.wire.request import Message, Request, build_request, clock, endpoint_of, parse_target
 from doh.wire.signing import Keyring
@@ -49,6 +50,8 @@ class Job:
     #: Seconds after its preparation before which it must not start.
     hold: float = 0.0
     post: Post = UNTRACED
+    #: Seconds before each attempt: the hook's own, or those of the settings.
+    schedule: Sequence[float] = field(default_factory=conf.retry_schedule)
 
     @property
     def endpoint(self) -> str:
@@ -71,11 +74,11 @@ class Job:
     def settle(self, outcome: Outcome) -> Settled:
         """What the outcome of its POST makes of the pair."""
         self.post.end(outcome)
-        return settle(self.owed, outcome, conf.retry_schedule(), self.kept)
+        return settle(self.owed, outcome, self.schedule, self.kept)
 
     def defer(self, deferred: Deferred) -> Settled:
         """What a deferral makes of the pair."""
-        return defer(self.owed, deferred, conf.retry_schedule(), self.endpoint, self.kept)
+        return defer(self.owed, deferred, self.schedule, self.endpoint, self.kept)
 
 
 @dataclass(frozen=True, slots=True)
@@ -118,8 +121,11 @@ def prepare(journal: Journal, claim: BatchClaim, dump_for: DumpFor) -> Work | No
         )
         if isinstance(found, Job):
             jobs.append(found)
-        else:
-            settled.append(settle(owed, found, conf.retry_schedule(), bodies.kept(owed)))
+            continue
+        if found.verdict is Verdict.GONE:
+            bodies.keep(owed, events[owed.event_id])
+        schedule = _schedule(hooks.get(owed.hook_id))
+        settled.append(settle(owed, found, schedule, bodies.kept(owed)))
     if bodies.rendered and not journal.store_bodies(claim.ring, bodies.all()):
         return None
     deliverers = frozenset(event.deliverer for event in events.values())
@@ -148,6 +154,7 @@ class _HookRow:
     expires_at: datetime | None
     disabled_at: datetime | None
     rate: str
+    retry_schedule: object
 
     def keyring(self) -> Keyring:
         """What the hook signs with; raises `SecretUnreadableError`."""
@@ -181,6 +188,11 @@ class _Bodies:
         text = render(self._instance(event), self._hook(owed), self._dump_for(event.deliverer))
         self.rendered[owed.key] = text
         return text
+
+    def keep(self, owed: Owed, event: Event) -> None:
+        """Render it for a hook that may be enabled later: the snapshot goes with its event."""
+        with suppress(PayloadError):
+            self.body(owed, event)
 
     def kept(self, owed: Owed) -> str | None:
         """The rendered body of a pair, None if the event holds it or there is none."""
@@ -228,7 +240,8 @@ def _ended(
         event, hook = events.get(owed.event_id), hooks.get(owed.hook_id)
         detail = _why_ended(event, hook, now)
         if event is None or hook is None or detail:
-            ended[owed.pair] = _no_post(Verdict.CANCELLED, detail)
+            verdict = Verdict.GONE if detail == HOOK_DISABLED else Verdict.CANCELLED
+            ended[owed.pair] = _no_post(verdict, detail)
         else:
             candidates.append(
                 Candidate(
@@ -245,7 +258,7 @@ def _why_ended(event: Event | None, hook: _HookRow | None, now: datetime) -> str
     if hook is None:
         return "the hook is gone"
     if hook.disabled_at is not None:
-        return "the hook is disabled"
+        return HOOK_DISABLED
     if hook.expires_at is not None and hook.expires_at <= now:
         return "the hook has expired"
     return ""
@@ -267,9 +280,23 @@ def _job(owed: Owed, event: Event, hook: _HookRow, bodies: _Bodies, drift: float
     message = Message(event.uid, event.name, event.object_id, event.pk, event.traceparent)
     current = CurrentHook(hook.id, keyring, message, drift)
     trace = event.traceparent
-    post = UNTRACED if trace is None else telemetry().post(trace, host, owed.attempts + 1)
-    kept = bodies.kept(owed)
-    return Job(owed, hook.target, current, body, host, kept, hook.rate, post=post)
+    return Job(
+        owed=owed,
+        target=hook.target,
+        hook=current,
+        body=body,
+        host=host,
+        kept=bodies.kept(owed),
+        rate=hook.rate,
+        post=UNTRACED if trace is None else telemetry().post(trace, host, owed.attempts + 1),
+        schedule=_schedule(hook),
+    )
+
+
+def _schedule(hook: _HookRow | None) -> Sequence[float]:
+    """The hook's own, or that of the settings."""
+    own = None if hook is None else conf.usable_schedule(hook.retry_schedule)
+    return own or conf.retry_schedule()
 
 
 def _no_post(verdict: Verdict, detail: str) -> Outcome:
@@ -294,5 +321,6 @@ def _hooks(journal: Journal, owed: Iterable[Owed]) -> dict[int, _HookRow]:
         "expires_at",
         "disabled_at",
         "rate_limit",
+        "retry_schedule",
     )
     return {row[0]: _HookRow(*row) for row in columns}

@@ -86,6 +86,8 @@ def _state(hook: Hook) -> str:
         return f"disabled {_time(hook.disabled_at)}: {hook.disabled_reason}"
     if not hook.is_enabled:
         return f"expired {_time(hook.expires_at)}"
+    if hook.failing_since is not None:
+        return f"enabled, failing since {_time(hook.failing_since)}"
     return "enabled"
 
 

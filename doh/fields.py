@@ -1,4 +1,4 @@
-"""A text column that is encrypted at rest.
+"""Columns of our own: text that is encrypted at rest, and schedules that are always usable.
 
 Fernet (AES-128-CBC with HMAC-SHA256), see https://github.com/fernet/spec/.
 """
@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from cryptography.fernet import Fernet, InvalidToken, MultiFernet
 from django.conf import settings
+from django.core.exceptions import ValidationError
 from django.db import models
 from django.views.decorators.debug import sensitive_variables
 
@@ -19,8 +20,10 @@ from doh.types import Secret
 
 if TYPE_CHECKING:
     _TextField = models.TextField[str, str]
+    _JSONField = models.JSONField[Any, Any]
 else:
     _TextField = models.TextField
+    _JSONField = models.JSONField
 
 
 @sensitive_variables()
@@ -99,3 +102,32 @@ class EncryptedTextField(_TextField):
     def from_db_value(self, value: str | None, *_: Any) -> str | None:
         """Decrypt on the way back."""
         return None if value is None else decrypt(value)
+
+
+class ScheduleField(_JSONField):
+    """Delays in seconds before each attempt; whoever writes others gets a ValueError."""
+
+    description = "Retry schedule"
+
+    def get_prep_value(self, value: Any) -> Any:
+        """Check it on the way to the database: by a form, ``create()`` or ``update()``."""
+        if value is not None and not hasattr(value, "resolve_expression"):
+            _check_schedule(value)
+        return super().get_prep_value(value)
+
+    def validate(self, value: Any, model_instance: Any) -> None:
+        """The same for forms and ``full_clean()``."""
+        super().validate(value, model_instance)
+        if value is not None:
+            try:
+                _check_schedule(value)
+            except ValueError as error:
+                raise ValidationError(str(error)) from error
+
+
+def _check_schedule(value: Any) -> None:
+    if conf.usable_schedule(value) is None:
+        raise ValueError(
+            f"A hook's retry_schedule must be {conf.A_SCHEDULE}, such as [0, 60, 3600], or None"
+            f" for HOOK_RETRY_SCHEDULE; not {value!r}."
+        )

@@ -26,8 +26,9 @@ Mover = Callable[[DeliveryQuerySet, int, int], Step]
 class Selection:
     """Deliveries by what they are about; what is None does not matter.
 
-    ``model`` is an ``app.Model`` label, ``event`` an event's id or the ``webhook-id`` it is sent
-    with, ``reason`` a piece of the text that tells why. Ages are seconds since the last outcome.
+    ``host`` is a target's host, with any port unless it names one; ``model`` an ``app.Model``
+    label; ``event`` an event's id or the ``webhook-id`` it is sent with; ``reason`` a piece of the
+    text that tells why. Ages are seconds since the last outcome.
     """
 
     hooks: tuple[int, ...] = ()
@@ -51,12 +52,13 @@ class Selection:
 
     def _about(self) -> Q:
         wanted = {
-            "host": None if self.host is None else self.host.lower(),
             "event__label": None if self.model is None else _label(self.model),
             "event__action": self.action,
             "detail__icontains": self.reason,
         }
         chosen = Q(**{name: value for name, value in wanted.items() if value is not None})
+        if self.host is not None:
+            chosen &= _host(self.host.lower())
         return chosen if self.event is None else chosen & _event(self.event)
 
     def _aged(self, journal: Journal) -> Q:
@@ -91,6 +93,10 @@ def _label(model: str) -> str:
     """As events name it: a proxy's is its concrete model's."""
     kind = content_type_of(apps.get_model(model), ledger_alias())
     return f"{kind.app_label}.{kind.model}"
+
+
+def _host(host: str) -> Q:
+    return Q(host=host) | Q(host__startswith=f"{host}:")
 
 
 def _event(name: str) -> Q:

@@ -9,11 +9,13 @@ from django.conf import settings
 from django.contrib.contenttypes.fields import GenericForeignKey
 from django.contrib.contenttypes.models import ContentType
 from django.core.exceptions import ValidationError
-from django.db import models
+from django.db import models, transaction
+from django.db.models.functions import Coalesce
 from django.utils import timezone
 from django.utils.translation import gettext_lazy as _
 
 from doh.exceptions import BadTargetError
+from doh.fields import ScheduleField
 from doh.indexes import NotNullIndex, ValueIndex
 from doh.limits import RateField
 from doh.querysets import DeliveryQuerySet, HookQuerySet
@@ -97,6 +99,16 @@ class Hook(Signed):
     )
     disabled_at = models.DateTimeField(null=True, blank=True, editable=False)
     disabled_reason = models.CharField(max_length=200, blank=True, editable=False)
+    retry_schedule = ScheduleField(
+        null=True,
+        blank=True,
+        help_text=_("Seconds before each attempt, such as [0, 60, 3600]. Empty: the settings'."),
+    )
+    #: The first failure since it last succeeded; null while it works, as far as is known.
+    failing_since = models.DateTimeField(null=True, editable=False)
+    warned_at = models.DateTimeField(null=True, editable=False)
+    #: Failures until then don't count: it was enabled again, or our own network was down.
+    excused_until = models.DateTimeField(null=True, editable=False)
 
     objects = HookQuerySet.as_manager()
     # The same manager under the name that existing code uses.
@@ -109,6 +121,7 @@ class Hook(Signed):
             models.Index(
                 fields=["content_type", "object_id", "action", "id"], name="doh_hook_listening"
             ),
+            NotNullIndex(fields=["failing_since"], name="doh_hook_failing"),
             NotNullIndex(fields=["disabled_at"], name="doh_hook_disabled"),
         ]
 
@@ -130,6 +143,26 @@ class Hook(Signed):
         """Whether events are sent to it now."""
         expired = self.expires_at is not None and self.expires_at <= timezone.now()
         return self.disabled_at is None and not expired
+
+    def enable(self, *, redrive: bool = False) -> int:
+        """Send to it again, from the next event on; one transaction.
+
+        ``redrive`` owes it again what it missed since it began to fail, or was disabled: its dead
+        letters, and what was cancelled because it was disabled. Returns how many those are.
+        """
+        row = Hook.objects.using(self._state.db).filter(pk=self.pk)
+        with transaction.atomic(using=row.db):
+            missed = self._owe_missed(row) if redrive else 0
+            row.enable()
+        self.refresh_from_db(fields=["disabled_at", "disabled_reason", "failing_since"])
+        return missed
+
+    def _owe_missed(self, row: HookQuerySet) -> int:
+        since = row.values_list(Coalesce("failing_since", "disabled_at"), flat=True).first()
+        if since is None:
+            return 0
+        missed = Delivery.objects.using(row.db).filter(hook=self.pk).missed(since)
+        return missed.owe_again()
 
 
 class Event(models.Model):
@@ -277,6 +310,7 @@ class Attempt(models.Model):
 
     class Meta:
         ordering = ["number"]
+        indexes = [models.Index(fields=["at"], name="doh_attempt_at")]
 
     def __str__(self) -> str:
         return f"attempt {self.number} of delivery {self.delivery_id}"

@@ -9,8 +9,8 @@ from django.db import models
 from django.db.models import Subquery
 from django.db.models.functions import Coalesce
 
+from doh.clock import DatabaseNow
 from doh.journal import ledger_alias
-from doh.journal.clock import DatabaseNow
 from doh.models import DELETED, DETAIL_LENGTH, Event, Hook, content_type_of
 from doh.payloads import Content
 from doh.querysets import HookQuerySet

@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 from datetime import datetime
+from http import HTTPStatus
 from typing import TYPE_CHECKING, Any, Final
 
 from django.contrib.contenttypes.models import ContentType
-from django.db import models
+from django.db import connections, models, transaction
 from django.db.models import Q
+
+from doh.clock import DatabaseNow
+from doh.types import HOOK_DISABLED
 
 if TYPE_CHECKING:
     from doh.models import Delivery, Hook  # noqa: F401 - named in the bases below
@@ -53,9 +57,22 @@ class HookQuerySet(models.QuerySet["Hook"]):
         """Disable those still enabled; returns how many."""
         return self.filter(disabled_at=None).update(disabled_at=now, disabled_reason=reason[:200])
 
-    def enable(self) -> int:
-        """Enable again; returns how many."""
-        return self.update(disabled_at=None, disabled_reason="")
+    def enable(self, *, redrive: bool = False) -> int:
+        """Enable again; returns how many. ``redrive``: what they missed is owed again, too.
+
+        What they failed at before does not count any more.
+        """
+        if redrive:
+            hooks = self.defer(*self.model.ENCRYPTED).iterator(chunk_size=500)
+            return len([hook.enable(redrive=True) for hook in hooks])
+        fresh: dict[str, Any] = {
+            "disabled_at": None,
+            "disabled_reason": "",
+            "failing_since": None,
+            "warned_at": None,
+            "excused_until": DatabaseNow(),
+        }
+        return self.update(**fresh)
 
 
 class DeliveryQuerySet(models.QuerySet["Delivery"]):
@@ -68,3 +85,21 @@ class DeliveryQuerySet(models.QuerySet["Delivery"]):
     def dead(self) -> DeliveryQuerySet:
         """Dead letters: deliveries that ran out of attempts."""
         return self.filter(status="dead")
+
+    def missed(self, since: datetime) -> DeliveryQuerySet:
+        """Dead letters since, and what was cancelled because the hook was, or got, disabled."""
+        unheard = Q(detail=HOOK_DISABLED) | Q(status_code=HTTPStatus.GONE)
+        owed_once = Q(status="dead") | (Q(status="cancelled") & unheard)
+        return self.filter(owed_once, updated_at__gte=since)
+
+    def owe_again(self) -> int:
+        """Owe these again at once, with a whole schedule of attempts; returns how many.
+
+        One transaction, in the lock order of a flush, in constant memory.
+        """
+        with transaction.atomic(using=self.db):
+            rows = self.order_by("event_id", "hook_id").values_list("pk")
+            if connections[self.db].features.has_select_for_update:
+                for _ in rows.select_for_update().iterator():
+                    pass
+            return self.order_by().update(due_at=DatabaseNow(), **OWED_AGAIN)

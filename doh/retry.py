@@ -18,9 +18,11 @@ _FINAL: Final = {
     Verdict.SUCCEEDED: Delivery.Status.SUCCEEDED,
     Verdict.DEAD: Delivery.Status.DEAD,
     Verdict.CANCELLED: Delivery.Status.CANCELLED,
-    # Nobody waits for it any more, so it is no dead letter to be redriven.
+    # Nobody waits for it any more, so it is no dead letter.
     Verdict.GONE: Delivery.Status.CANCELLED,
 }
+#: Outcomes after which somebody may want it sent all the same: the rendered payload is kept.
+_KEPT: Final = (Verdict.DEAD, Verdict.GONE)
 
 
 def settle(
@@ -38,7 +40,7 @@ def settle(
     attempts = owed.attempts + (1 if outcome.attempted else 0)
     if outcome.verdict is not Verdict.RETRY:
         status = _FINAL[outcome.verdict]
-        kept = body if status is Delivery.Status.DEAD else None
+        kept = body if outcome.verdict in _KEPT else None
         return Settled(owed, outcome, status, attempts, body=kept)
     if attempts >= len(schedule):
         return Settled(owed, outcome, Delivery.Status.DEAD, attempts, body=body)

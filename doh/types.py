@@ -2,7 +2,10 @@
 
 from dataclasses import dataclass, field
 from enum import StrEnum
-from typing import NamedTuple
+from typing import Final, NamedTuple
+
+#: Why a pair is cancelled whose hook is disabled when its turn comes.
+HOOK_DISABLED: Final = "the hook is disabled"
 
 
 class Secret(str):

@@ -2,12 +2,12 @@
 
 from celery import shared_task
 
-from doh import conf
+from doh import conf, failing
 from doh.deliverers import chores
 from doh.journal import get_journal
 from doh.names import SWEEP
 from doh_tasks.collection import collect, send
-from doh_tasks.queues import PRUNE
+from doh_tasks.queues import DISABLE_FAILING, PRUNE
 from doh_tasks.results import finish
 
 #: Batches rung for in one transaction; transactions in one sweep at most.
@@ -35,3 +35,9 @@ def sweep() -> None:
 def prune() -> None:
     """Delete what was settled ``HOOK_KEEP_DAYS`` ago, and the hooks of deleted objects."""
     chores.prune()
+
+
+@shared_task(name=DISABLE_FAILING, ignore_result=True)
+def disable_failing() -> None:
+    """Warn of hooks that have failed for days, and disable those that went on."""
+    failing.disable_failing(get_journal())

@@ -12,6 +12,7 @@ from doh.names import COLLECT, DELIVER_BATCH, POST_ONCE, SWEEP
 
 FINISH: Final = "doh_tasks.results.finish"
 PRUNE: Final = "doh_tasks.maintenance.prune"
+DISABLE_FAILING: Final = "doh_tasks.maintenance.disable_failing"
 RETRY: Final = "doh_tasks.retries.retry"
 REPORT: Final = "doh_tasks.dead_letter.report"
 
@@ -41,6 +42,7 @@ TASK_ROUTES: Final = {
     FINISH: {"queue": MAINTENANCE_QUEUE},
     SWEEP: {"queue": MAINTENANCE_QUEUE},
     PRUNE: {"queue": MAINTENANCE_QUEUE},
+    DISABLE_FAILING: {"queue": MAINTENANCE_QUEUE},
     RETRY: {"queue": MAINTENANCE_QUEUE},
     REPORT: {"queue": DEAD_LETTER_QUEUE},
 }
@@ -51,6 +53,7 @@ DELIVERY_LIMIT: Final = 5
 SWEEP_EVERY: Final = 5.0
 RETRY_EVERY: Final = 2.0
 PRUNE_EVERY: Final = 3600.0
+DISABLE_FAILING_EVERY: Final = 3600.0
 #: Seconds after which such a message is worth nothing. Celery compares it with the worker's clock:
 #: one that is ahead by more than this would throw every sweep and retry away.
 EXPIRES: Final = 3600.0
@@ -65,9 +68,15 @@ def task_queues(broker_url: str) -> tuple[Queue, ...]:
 
 def beat_schedule() -> dict[str, dict[str, Any]]:
     """For Celery's ``beat_schedule``; what piled up while no worker was there expires."""
+    entries = (
+        (SWEEP, SWEEP_EVERY),
+        (RETRY, RETRY_EVERY),
+        (PRUNE, PRUNE_EVERY),
+        (DISABLE_FAILING, DISABLE_FAILING_EVERY),
+    )
     return {
         name: {"task": name, "schedule": every, "options": {"expires": EXPIRES}}
-        for name, every in ((SWEEP, SWEEP_EVERY), (RETRY, RETRY_EVERY), (PRUNE, PRUNE_EVERY))
+        for name, every in entries
     }
 
 

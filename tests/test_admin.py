@@ -175,6 +175,29 @@ def test_dead_letters_are_redriven(staff, bus, hook_on, receiver, settings):
     assert set(Delivery.objects.values_list("status", flat=True)) == {"succeeded"}
 
 
+def test_waiting_deliveries_are_retried_now(staff, bus, hook_on, receiver, settings):
+    settings.HOOK_RETRY_SCHEDULE = [0, 3600]
+    hook_on(bus, target=receiver.url("/fail/1/x"))
+    bus.save()
+    assert act(staff, "delivery", "retry_now", Delivery.objects.all()) == ["1 delivery is due now."]
+    from doh.deliverers.chores import work_once
+
+    work_once()
+    assert Delivery.objects.get().status == "succeeded"
+
+
+def test_hooks_are_enabled_with_what_they_missed(staff, bus, hook_on, receiver, settings):
+    settings.HOOK_RETRY_SCHEDULE = [0]
+    hook = hook_on(bus, target=receiver.url("/fail/1/x"))
+    bus.save()
+    Hook.objects.update(failing_since=hook.created_at, disabled_at=timezone.now())
+    assert act(staff, "hook", "enable_and_redrive", [hook]) == [
+        "1 hook is enabled.",
+        "1 delivery is sent again.",
+    ]
+    assert Delivery.objects.waiting().count() == 1
+
+
 def test_the_ledger_is_read_and_not_written(staff, bus, hook_on, receiver):
     hook_on(bus, target=receiver.url("/status/500"))
     bus.save()

@@ -57,7 +57,8 @@ def test_a_list_for_programs_has_an_object_per_line(two):
     rows = [json.loads(line) for line in letters("list", "--json").splitlines()]
     assert [row["id"] for row in rows] == [letter.pk for letter in two]
     assert rows[0]["webhook_id"] == Event.objects.get(pk=two[0].event_id).uid
-    assert rows[0] | {"host": "127.0.0.1", "attempts": 1, "status_code": 500} == rows[0]
+    assert rows[0] | {"attempts": 1, "status_code": 500} == rows[0]
+    assert rows[0]["host"].startswith("127.0.0.1:")
 
 
 def test_filters_choose_and_narrow_down(two):
@@ -72,6 +73,8 @@ def test_filters_choose_and_narrow_down(two):
     assert chosen("--hook", str(bus.hook_id)) == [bus.pk]
     assert chosen("--hook", str(bus.hook_id), "--hook", str(parcel.hook_id)) == [bus.pk, parcel.pk]
     assert chosen("--host", "Localhost") == [parcel.pk]
+    assert chosen("--host", "localhost:1") == [parcel.pk]
+    assert chosen("--host", "localhost:2") == []
     assert chosen("--model", "app.Tram") == [bus.pk]
     assert chosen("--reason", "internal server") == [bus.pk]
     assert chosen("--event", str(parcel.event_id)) == [parcel.pk]

@@ -19,12 +19,14 @@ def settled(verdict, attempts=0, body="b", **outcome):
     ("verdict", "status", "body"),
     [
         (Verdict.SUCCEEDED, "succeeded", None),
-        (Verdict.GONE, "cancelled", None),
+        (Verdict.GONE, "cancelled", "b"),
         (Verdict.CANCELLED, "cancelled", None),
         (Verdict.DEAD, "dead", "b"),
     ],
 )
-def test_a_final_verdict_settles_for_good_and_a_dead_letter_keeps_its_body(verdict, status, body):
+def test_a_final_verdict_settles_for_good_and_what_may_be_sent_again_keeps_its_body(
+    verdict, status, body
+):
     one = settled(verdict)
     assert (one.status, one.attempts, one.delay, one.body) == (status, 1, None, body)
 

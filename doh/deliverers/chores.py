@@ -10,6 +10,7 @@ from doh.deliverers.resolve import dump_for, element, uses_eventlet
 from doh.deliverers.results import run_result_hooks
 from doh.deliverers.sending import Sender, send_with_requests, sender_for
 from doh.dispatch import Work, prepare
+from doh.failing import disable_failing
 from doh.fanout import fan_out
 from doh.journal import Journal, Ring, get_journal
 
@@ -37,6 +38,12 @@ def prune() -> int:
     while found := journal.prune_orphans(STEP):
         number += found
     return number
+
+
+def tidy() -> int:
+    """What is done by the hour: look at failing hooks, and prune; returns the rows pruned."""
+    disable_failing(get_journal())
+    return prune()
 
 
 def _collect(journal: Journal) -> bool:

@@ -2,6 +2,7 @@
 
 from doh.journal.batches import BatchLedger
 from doh.journal.events import EventLedger
+from doh.journal.failing import FailingLedger
 from doh.journal.flushing import FlushLedger
 from doh.journal.heartbeats import HeartbeatLedger
 from doh.journal.letters import LetterLedger
@@ -10,7 +11,14 @@ from doh.journal.retrying import RetryLedger
 
 
 class Journal(
-    EventLedger, BatchLedger, FlushLedger, RetryLedger, LetterLedger, PruneLedger, HeartbeatLedger
+    EventLedger,
+    BatchLedger,
+    FlushLedger,
+    RetryLedger,
+    LetterLedger,
+    FailingLedger,
+    PruneLedger,
+    HeartbeatLedger,
 ):
     """Claims, slices, flushes: each method is one short transaction in the ledger's database.
 

@@ -143,6 +143,7 @@ class FlushLedger(Ledger):
             by_reason[reasons[pk]].append(pk)
         for reason, ids in by_reason.items():
             hooks.filter(pk__in=ids).disable(reason, now)
+            self._tell_disabled(ids)
 
 
 def delivery_of(one: Settled, now: datetime) -> Delivery:

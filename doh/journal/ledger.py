@@ -5,13 +5,14 @@ from datetime import datetime, timedelta
 from itertools import groupby
 from typing import Final, TypeVar
 
-from django.db import connections
+from django.db import connections, transaction
 from django.db.models import Model, QuerySet
 
-from doh.journal.clock import database_now
+from doh.clock import database_now
 from doh.journal.packing import dump_pairs, pack
 from doh.journal.records import Ring
-from doh.models import Batch, Delivery, Event
+from doh.models import Batch, Delivery, Event, Hook
+from doh.signals import hook_disabled
 from doh.types import Pair
 
 M = TypeVar("M", bound=Model)
@@ -52,6 +53,17 @@ class Ledger:
             return rows
         skipping = skip and features.has_select_for_update_skip_locked
         return rows.select_for_update(skip_locked=skipping)
+
+    def _tell_disabled(self, hook_ids: Sequence[int]) -> None:
+        """Send `hook_disabled` for hooks, once the running transaction has committed."""
+
+        def tell() -> None:
+            for hook in (
+                Hook.objects.using(self.alias).filter(pk__in=hook_ids).defer(*Hook.ENCRYPTED)
+            ):
+                hook_disabled.send_robust(sender=Hook, hook=hook, reason=hook.disabled_reason)
+
+        transaction.on_commit(tell, using=self.alias, robust=True)
 
     def _events(self) -> QuerySet[Event]:
         return Event.objects.using(self.alias)

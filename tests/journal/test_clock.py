@@ -6,7 +6,7 @@ import pytest
 from django.db import connection
 from django.utils import timezone
 
-from doh.journal.clock import DatabaseNow, database_now
+from doh.clock import DatabaseNow, database_now
 from doh.models import Event
 from tests.journal.steps import LEASE
 

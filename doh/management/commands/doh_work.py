@@ -1,4 +1,4 @@
-"""``manage.py doh_work``: sweep, retry and prune without Celery."""
+"""``manage.py doh_work``: sweep, retry, prune and look after failing hooks without Celery."""
 
 import time
 from argparse import ArgumentParser
@@ -8,7 +8,7 @@ from typing import Any
 from django.core.management.base import BaseCommand
 from django.db import close_old_connections
 
-from doh.deliverers.chores import prune, work_once
+from doh.deliverers.chores import tidy, work_once
 
 
 class Command(BaseCommand):
@@ -16,8 +16,8 @@ class Command(BaseCommand):
 
     help = (
         "Deliver whatever is due (retries, and what a process left behind when it died), run"
-        " result hooks, and prune the ledger. For projects without Celery: run it as a service,"
-        " or with --once from cron."
+        " result hooks, disable hooks that have failed for days, and prune the ledger. For projects"
+        " without Celery: run it as a service, or with --once from cron."
     )
 
     def add_arguments(self, parser: ArgumentParser) -> None:
@@ -31,14 +31,14 @@ class Command(BaseCommand):
             type=float,
             default=3600.0,
             metavar="SECONDS",
-            help="Prune so often (3600).",
+            help="Prune, and look at failing hooks, so often (3600).",
         )
 
     def handle(self, *_: Any, **options: Any) -> None:
         """Work until interrupted, or once."""
         if options["once"]:
             work_once()
-            self.stdout.write(f"Everything due is done; {prune()} rows pruned.")
+            self.stdout.write(f"Everything due is done; {tidy()} rows pruned.")
             return
         pause = Event()
         pruned_at = float("-inf")
@@ -48,7 +48,7 @@ class Command(BaseCommand):
                 close_old_connections()
                 work_once()
                 if time.monotonic() - pruned_at >= options["prune_every"]:
-                    prune()
+                    tidy()
                     pruned_at = time.monotonic()
         except KeyboardInterrupt:
             self.stdout.write("Stopped.")
