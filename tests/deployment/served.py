@@ -10,11 +10,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
-from playwright.sync_api import Page, sync_playwright
+from playwright.sync_api import Page, expect, sync_playwright
 
 ROOT = Path(__file__).parent.parent.parent
 CHROMIUM = Path("/usr/bin/chromium")
 LOGIN = ("admin", "demo")
+#: Milliseconds that a page may take on a busy machine.
+PATIENCE = 60_000
 #: Chromium as root, without a graphics card, and without asking anybody for anything.
 FLAGS = (
     "--no-sandbox",
@@ -72,6 +74,7 @@ def browser() -> Iterator[Page]:
             http_credentials={"username": name, "password": password},
             viewport={"width": 1280, "height": 720},
         )
-        context.set_default_timeout(60_000)
+        context.set_default_timeout(PATIENCE)
+        expect.set_options(timeout=PATIENCE)
         yield context.pages[0]
         context.close()
