@@ -9,7 +9,7 @@ from django.apps import apps
 from django.core import checks
 from django.core.checks import CheckMessage, Error, Warning  # noqa: A004 - Django's own names
 
-from doh import conf
+from doh import conf, egress
 from doh.deliverers import resolve
 from doh.exceptions import HookConfigurationError
 from doh.permission import may_receive
@@ -41,6 +41,7 @@ _READERS: tuple[Callable[[], object], ...] = (
     conf.encryption_keys,
     conf.hub_signature,
     conf.may_receive,
+    egress.policy,
 )
 
 
@@ -53,6 +54,7 @@ def register() -> None:
     checks.register(check_celery, TAG)
     checks.register(check_telemetry, TAG)
     checks.register(check_encryption, TAG, deploy=True)
+    checks.register(check_transport, TAG, deploy=True)
 
 
 def check_settings(**_: Any) -> list[CheckMessage]:
@@ -177,6 +179,19 @@ def check_encryption(**_: Any) -> list[CheckMessage]:
             " that one reads them, and it can't be changed without them.",
             hint="Set HOOK_ENCRYPTION_KEYS to a list of Fernet keys, and run doh_rotate_keys.",
             id="doh.E009",
+        )
+    ]
+
+
+def check_transport(**_: Any) -> list[CheckMessage]:
+    """What is sent is encrypted on its way."""
+    if not conf.allow_http():
+        return []
+    return [
+        Warning(
+            "Targets may start with http://: payloads and custom headers travel in the clear.",
+            hint="Set HOOK_ALLOW_HTTP = False unless some receiver can't do https.",
+            id="doh.W005",
         )
     ]
 

@@ -1,14 +1,17 @@
 """The ``HOOK_*`` settings: every one is read here, at the moment it is asked for."""
 
+import re
 from base64 import urlsafe_b64decode
 from collections.abc import Sequence
 from functools import lru_cache
+from ipaddress import IPv4Network, IPv6Network, ip_network
 from typing import Any
 
 from django.conf import settings
 
 from doh.exceptions import HookConfigurationError
 from doh.limits import CircuitBreaker, RateLimit, read_breaker, read_rate_limit
+from doh.types import WEB_PORTS
 
 #: Delay in seconds before each attempt, from the Standard Webhooks specification 1.0.0.
 STANDARD_SCHEDULE = (0, 5, 300, 1800, 7200, 18000, 36000, 50400, 72000, 86400)
@@ -21,6 +24,8 @@ LEASE_MARGIN = 5.0
 _MOST_ATTEMPTS = 1_000
 _LONGEST_DELAY = 366 * 86_400
 A_SCHEDULE = f"a list of 1 to {_MOST_ATTEMPTS} delays in seconds, none longer than a year"
+
+_PROXY = re.compile(r"https?://[!-~]+")
 
 
 def _get(name: str, default: Any) -> Any:
@@ -43,6 +48,13 @@ def _whole(name: str, default: int) -> int:
     if isinstance(value, bool) or not isinstance(value, int) or value < 1:
         raise HookConfigurationError(f"{name} must be a whole number above zero, not {value!r}.")
     return value
+
+
+def _listed(name: str, default: tuple[Any, ...] = ()) -> tuple[Any, ...]:
+    value = _get(name, default)
+    if not isinstance(value, list | tuple | set | frozenset):
+        raise HookConfigurationError(f"{name} must be a list, not {value!r}.")
+    return tuple(value)
 
 
 def _path(name: str, default: str) -> str:
@@ -287,3 +299,45 @@ def rest_hooks_events() -> dict[str, str | None]:
             f"HOOK_EVENTS must be a dict of event names and 'app.Model.action', not {value!r}."
         )
     return value
+
+
+def allowed_networks() -> tuple[IPv4Network | IPv6Network, ...]:
+    """Networks that may be posted to though they are not public."""
+    try:
+        return tuple(ip_network(str(one)) for one in _listed("HOOK_ALLOWED_NETWORKS"))
+    except ValueError as error:
+        raise HookConfigurationError(
+            f"HOOK_ALLOWED_NETWORKS must be a list of networks such as '10.1.0.0/16': {error}."
+        ) from error
+
+
+def allowed_ports() -> tuple[int, ...] | range:
+    """Ports that may be posted to."""
+    name, value = "HOOK_ALLOWED_PORTS", _get("HOOK_ALLOWED_PORTS", WEB_PORTS)
+    ports = value if isinstance(value, range) else _listed(name, WEB_PORTS)
+    bounds = [min(ports), max(ports)] if isinstance(ports, range) and ports else ports
+    for port in bounds:
+        if isinstance(port, bool) or not isinstance(port, int) or not 1 <= port <= 65_535:
+            raise HookConfigurationError(f"{name} must hold numbers from 1 to 65535, not {port!r}.")
+    return ports
+
+
+def allow_http() -> bool:
+    """Whether targets may start with ``http://``."""
+    return bool(_get("HOOK_ALLOW_HTTP", True))
+
+
+def denied_hosts() -> tuple[str, ...]:
+    """Names (with all that is below them), addresses and networks that are never posted to."""
+    return tuple(map(str, _listed("HOOK_DENIED_HOSTS", ())))
+
+
+def egress_proxy() -> str | None:
+    """URL of the proxy that every POST goes through; None means straight to the receiver."""
+    value = _get("HOOK_EGRESS_PROXY", None)
+    if value is not None and not _PROXY.fullmatch(str(value)):
+        # The value may hold a password, so it is not shown.
+        raise HookConfigurationError(
+            "HOOK_EGRESS_PROXY must be a URL such as 'http://proxy.example.com:3128'."
+        )
+    return None if value is None else str(value)

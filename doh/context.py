@@ -6,9 +6,10 @@ The configured callables take ``(app_label, …)`` and ``(target, payload)``, wh
 from collections.abc import Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from doh.journal import EventClaim
+from doh.wire.headers import Headers
 from doh.wire.request import Message
 from doh.wire.signing import Keyring
 
@@ -35,6 +36,7 @@ class CurrentHook:
     message: Message
     #: Seconds that the clock of this machine is behind the ledger's.
     drift: float = 0.0
+    headers: Headers = field(default=(), repr=False)
 
 
 current_event: ContextVar[CurrentEvent | None] = ContextVar("doh_event", default=None)

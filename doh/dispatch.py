@@ -12,8 +12,14 @@ from django.views.decorators.debug import sensitive_variables
 from doh import conf
 from doh.clock import drift_from
 from doh.context import CurrentHook
-from doh.exceptions import BadTargetError, PayloadError, SecretUnreadableError, reason_of
-from doh.fields import decrypt, stored
+from doh.exceptions import (
+    BadHeadersError,
+    BadTargetError,
+    PayloadError,
+    SecretUnreadableError,
+    reason_of,
+)
+from doh.fields import decrypt, read_headers, stored
 from doh.journal import BatchClaim, Journal, Owed, Settled
 from doh.lease import Lease
 from doh.models import Event, Hook
@@ -23,8 +29,10 @@ from doh.retry import defer, settle
 from doh.telemetry import UNTRACED, Post, telemetry
 from doh.types import HOOK_DISABLED, Deferred, Outcome, Pair, Verdict
 from doh.version import USER_AGENT
-from doh.wire.request import Message, Request, build_request, clock, endpoint_of, parse_target
+from doh.wire.headers import Headers, check_headers
+from doh.wire.request import Message, Request, build_request, clock
 from doh.wire.signing import Keyring
+from doh.wire.target import Target, parse_target
 
 #: Seconds until a pair is looked at again whose secret could not be read: that is for the
 #: operator to mend, and costs the hook none of its attempts.
@@ -36,13 +44,16 @@ DumpFor = Callable[[str], Dump]
 
 @dataclass(frozen=True, slots=True)
 class Job:
-    """One POST that a batch owes: everything but the moment at which it is signed."""
+    """One POST that a batch owes: everything but the moment at which it is signed.
+
+    ``target`` is the stored one, ``place`` what it means.
+    """
 
     owed: Owed
     target: str = field(repr=False)
     hook: CurrentHook
     body: str = field(repr=False)
-    host: str
+    place: Target = field(repr=False)
     #: The body to keep for later attempts; None where the event itself holds it.
     kept: str | None = field(repr=False)
     #: The hook's own rate limit, empty if it has none.
@@ -56,7 +67,12 @@ class Job:
     @property
     def endpoint(self) -> str:
         """The server that answers for its target: the host, and the port unless it is the usual."""
-        return endpoint_of(self.target)
+        return self.place.endpoint
+
+    @property
+    def host(self) -> str:
+        """The host that is posted to."""
+        return self.place.host
 
     def request(self) -> Request:
         """The request, signed with the present time: receivers refuse one that is minutes off."""
@@ -69,6 +85,7 @@ class Job:
             traceparent=self.post.begin(),
             keyring=self.hook.keyring,
             hub_signature=conf.hub_signature(),
+            custom=self.hook.headers,
         )
 
     def settle(self, outcome: Outcome) -> Settled:
@@ -151,6 +168,7 @@ class _HookRow:
     target: str = field(repr=False)
     token: str = field(repr=False)
     old_token: str | None = field(repr=False)
+    sealed_headers: str | None = field(repr=False)
     expires_at: datetime | None
     disabled_at: datetime | None
     rate: str
@@ -162,6 +180,13 @@ class _HookRow:
         keyring = Keyring.of(decrypt(self.token), old)
         keyring.check()
         return keyring
+
+    def headers(self) -> Headers:
+        """The hook's own headers, checked again: not every way to write a row checks them.
+
+        Raises `SecretUnreadableError`, `BadHeadersError`.
+        """
+        return check_headers(read_headers(self.sealed_headers)) if self.sealed_headers else ()
 
 
 class _Bodies:
@@ -267,28 +292,29 @@ def _why_ended(event: Event | None, hook: _HookRow | None, now: datetime) -> str
 def _job(owed: Owed, event: Event, hook: _HookRow, bodies: _Bodies, drift: float) -> Job | Outcome:
     """The POST of one pair, or the outcome of a pair that gets none."""
     try:
-        host = parse_target(hook.target)
+        place = parse_target(hook.target)
         # The body comes first: a secret that can't be read yet must not cost the pair its payload.
         body = bodies.body(owed, event)
         keyring = hook.keyring()
-    except BadTargetError as error:
+        headers = hook.headers()
+    except (BadTargetError, BadHeadersError) as error:
         return Outcome(Verdict.DEAD, str(error), attempted=False, disable=str(error))
     except PayloadError as error:
         return Outcome(Verdict.DEAD, "its payload failed", attempted=False, said=str(error))
     except SecretUnreadableError as error:
         return Outcome(Verdict.RETRY, str(error), attempted=False, retry_after=UNREADABLE_PAUSE)
     message = Message(event.uid, event.name, event.object_id, event.pk, event.traceparent)
-    current = CurrentHook(hook.id, keyring, message, drift)
+    current = CurrentHook(hook.id, keyring, message, drift, headers)
     trace = event.traceparent
     return Job(
         owed=owed,
         target=hook.target,
         hook=current,
         body=body,
-        host=host,
+        place=place,
         kept=bodies.kept(owed),
         rate=hook.rate,
-        post=UNTRACED if trace is None else telemetry().post(trace, host, owed.attempts + 1),
+        post=UNTRACED if trace is None else telemetry().post(trace, place.host, owed.attempts + 1),
         schedule=_schedule(hook),
     )
 
@@ -318,6 +344,7 @@ def _hooks(journal: Journal, owed: Iterable[Owed]) -> dict[int, _HookRow]:
         "target",
         stored("secret"),
         stored("old_secrets"),
+        stored("headers"),
         "expires_at",
         "disabled_at",
         "rate_limit",

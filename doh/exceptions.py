@@ -25,7 +25,11 @@ class PayloadError(HookError):
 
 
 class BadTargetError(HookError):
-    """The stored target is no URL that can be posted to."""
+    """The target is no URL that can or may be posted to."""
+
+
+class BadHeadersError(HookError):
+    """A custom header that can't be sent."""
 
 
 class BadRateError(HookError):

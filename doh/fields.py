@@ -1,9 +1,10 @@
-"""Columns of our own: text that is encrypted at rest, and schedules that are always usable.
+"""Columns of our own: what is encrypted at rest, and schedules that are always usable.
 
 Fernet (AES-128-CBC with HMAC-SHA256), see https://github.com/fernet/spec/.
 """
 
 import hashlib
+import json
 from base64 import urlsafe_b64encode
 from functools import lru_cache
 from typing import TYPE_CHECKING, Any
@@ -19,7 +20,7 @@ from doh.exceptions import SecretUnreadableError
 from doh.types import Secret
 
 if TYPE_CHECKING:
-    _TextField = models.TextField[str, str]
+    _TextField = models.TextField[Any, Any]
     _JSONField = models.JSONField[Any, Any]
 else:
     _TextField = models.TextField
@@ -131,3 +132,43 @@ def _check_schedule(value: Any) -> None:
             f"A hook's retry_schedule must be {conf.A_SCHEDULE}, such as [0, 60, 3600], or None"
             f" for HOOK_RETRY_SCHEDULE; not {value!r}."
         )
+
+
+class EncryptedHeadersField(EncryptedTextField):
+    """A dict of header names and values that only code can read; an empty one is stored as null."""
+
+    description = "Encrypted headers"
+
+    def get_prep_value(self, value: Any) -> Any:
+        """Encrypt on the way to the database."""
+        return encrypt(json.dumps(value)) if value else None
+
+    def from_db_value(self, value: str | None, *_: Any) -> Any:
+        """Decrypt on the way back."""
+        return SecretDict(read_headers(value))
+
+    def value_to_string(self, obj: models.Model) -> str:
+        """For ``dumpdata``: the token, not what it stands for."""
+        return str(self.get_prep_value(self.value_from_object(obj)) or "")
+
+    def to_python(self, value: Any) -> Any:
+        """From ``loaddata``: the dict that a token stands for."""
+        if not isinstance(value, str):
+            return value
+        try:
+            return SecretDict(read_headers(value))
+        except SecretUnreadableError as error:
+            text = "Custom headers must be a dict, or a token that one of the keys in use fits."
+            raise ValidationError(text, code="headers") from error
+
+
+class SecretDict(dict[str, str]):
+    """A dict whose values stay out of logs and tracebacks."""
+
+    def __repr__(self) -> str:
+        return f"<{', '.join(self) or 'no'} (values not shown)>"
+
+
+def read_headers(token: str | None) -> dict[str, str]:
+    """The headers that a stored token stands for; raises `SecretUnreadableError` if no key fits."""
+    return json.loads(decrypt(token)) if token else {}

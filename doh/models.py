@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from typing import Any
 from uuid import uuid4
 
@@ -14,13 +15,15 @@ from django.db.models.functions import Coalesce
 from django.utils import timezone
 from django.utils.translation import gettext_lazy as _
 
-from doh.exceptions import BadTargetError
-from doh.fields import ScheduleField
+from doh import egress
+from doh.exceptions import BadHeadersError, BadTargetError
+from doh.fields import EncryptedHeadersField, ScheduleField, SecretDict
 from doh.indexes import NotNullIndex, ValueIndex
 from doh.limits import RateField
 from doh.querysets import DeliveryQuerySet, HookQuerySet
 from doh.signing import Signed
-from doh.wire.request import MAX_TARGET, parse_target
+from doh.wire.headers import check_headers
+from doh.wire.target import MAX_TARGET, parse_target
 
 CREATED, CHANGED, DELETED = "created", "changed", "deleted"
 KEY_LENGTH = 255
@@ -34,11 +37,21 @@ def new_uid() -> str:
 
 
 def validate_target(value: str) -> None:
-    """Refuse a target that can't be posted to, saying what is wrong with it."""
+    """Refuse a target that can't or may not be posted to, saying what is wrong with it."""
     try:
-        parse_target(value)
+        egress.policy().check(parse_target(value))
     except BadTargetError as error:
-        raise ValidationError(_("Not a usable target: %(why)s."), params={"why": error}) from error
+        text = _("Not a usable target: %(why)s.")
+        raise ValidationError(text, code="target", params={"why": error}) from error
+
+
+def validate_headers(value: Any) -> None:
+    """Refuse custom headers that can't be sent, saying which and why; values are not repeated."""
+    try:
+        check_headers(value)
+    except BadHeadersError as error:
+        text = _("Not usable as headers: %(why)s.")
+        raise ValidationError(text, code="headers", params={"why": error}) from error
 
 
 class ObjectForeignKey(GenericForeignKey):
@@ -92,6 +105,9 @@ class Hook(Signed):
         help_text=_("created, changed, deleted, one of your own, or * for all."),
     )
     target = models.CharField(max_length=MAX_TARGET, validators=[validate_target])
+    headers = EncryptedHeadersField(
+        default=SecretDict, null=True, blank=True, editable=False, validators=[validate_headers]
+    )
     created_at = models.DateTimeField(auto_now_add=True)
     expires_at = models.DateTimeField(null=True, blank=True, help_text=_("Empty: never."))
     rate_limit = RateField(
@@ -128,6 +144,26 @@ class Hook(Signed):
     def __str__(self) -> str:
         what = self.object_id if self.object_id is not None else "*"
         return f"hook {self.pk}: {self.action} of {self.content_type.model} {what}"
+
+    #: The columns that only whoever sends needs to read.
+    ENCRYPTED = (*Signed.ENCRYPTED, "headers")
+    _CHECKED_AT_SAVE = frozenset({"target", "headers", "secret"})
+
+    def save(self, *args: Any, **kwargs: Any) -> None:
+        """Save; a bad target, header or secret is refused with the error of `full_clean`."""
+        names = {field.name for field in self._meta.concrete_fields}
+        saved = names if kwargs.get("update_fields") is None else set(kwargs["update_fields"])
+        checked = self._CHECKED_AT_SAVE & saved - self.get_deferred_fields()
+        self.clean_fields(exclude=names - checked)
+        super().save(*args, **kwargs)
+
+    def clean_fields(self, exclude: Collection[str] | None = None) -> None:
+        """Validate, and write the target in its canonical spelling."""
+        super().clean_fields(exclude)
+        if "target" not in (exclude or ()):
+            self.target = parse_target(self.target).url
+        if "headers" not in (exclude or ()):
+            self.headers = SecretDict(self.headers or {})
 
     @property
     def model(self) -> type[models.Model] | None:
@@ -268,6 +304,7 @@ class Delivery(models.Model):
     status_code = models.PositiveSmallIntegerField(null=True)
     detail = models.CharField(max_length=DETAIL_LENGTH, blank=True)
     host = models.CharField(max_length=255, blank=True)
+    blocked = models.BooleanField(default=False, db_default=False)
     updated_at = models.DateTimeField()
     #: It was only deferred so far: the event's own ``pending`` still counts it.
     pending = models.BooleanField(default=False, db_default=False, editable=False)

@@ -26,6 +26,7 @@ OWED_AGAIN: Final[dict[str, Any]] = {
     "deferred_at": None,
     "slot_at": None,
     "granted": 0,
+    "blocked": False,
 }
 
 

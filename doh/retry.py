@@ -10,6 +10,9 @@ from doh.types import Deferred, Outcome, Verdict
 
 #: A delay is spread by this share of itself, so that retries of one outage don't come at once.
 JITTER: Final = 0.2
+#: Seconds until a target that the guard refused is looked at once more: a name server may have
+#: been wrong for a moment, an attacker's is not worth more than that.
+BLOCKED_PAUSE: Final = 300.0
 
 #: Seconds that a pair may be deferred at least, however short the schedule is.
 DEFERRAL_FLOOR: Final = 3600.0
@@ -38,6 +41,8 @@ def settle(
     for later attempts, None where the event itself holds it.
     """
     attempts = owed.attempts + (1 if outcome.attempted else 0)
+    if outcome.verdict is Verdict.BLOCKED:
+        return _settle_blocked(owed, outcome, attempts, body)
     if outcome.verdict is not Verdict.RETRY:
         status = _FINAL[outcome.verdict]
         kept = body if outcome.verdict in _KEPT else None
@@ -46,6 +51,13 @@ def settle(
         return Settled(owed, outcome, Delivery.Status.DEAD, attempts, body=body)
     delay = next_delay(schedule, attempts, outcome.retry_after, spread)
     return Settled(owed, outcome, Delivery.Status.WAITING, attempts, delay, body)
+
+
+def _settle_blocked(owed: Owed, outcome: Outcome, attempts: int, body: str | None) -> Settled:
+    """Once more after a pause, whatever the schedule says; then a dead letter."""
+    if owed.blocked:
+        return Settled(owed, outcome, Delivery.Status.DEAD, attempts, body=body)
+    return Settled(owed, outcome, Delivery.Status.WAITING, attempts, BLOCKED_PAUSE, body)
 
 
 def defer(

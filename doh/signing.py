@@ -54,9 +54,7 @@ class Signed(models.Model):
     """
 
     secret = EncryptedTextField(default=new_secret, editable=False, validators=[validate_secret])
-    old_secrets = EncryptedTextField(  # type: ignore[misc]  # its type knows no null
-        null=True, blank=True, editable=False
-    )
+    old_secrets = EncryptedTextField(null=True, blank=True, editable=False)
 
     #: The columns that only whoever signs needs to read.
     ENCRYPTED: ClassVar[tuple[str, ...]] = ("secret", "old_secrets")
@@ -99,7 +97,7 @@ class Signed(models.Model):
             present = _keyring(*rows.select_for_update().values_list(*columns).get())
             secret = new_secret(wanted or scheme_of(present.secret))
             kept = present.replaced(secret, int(time.time()), int(grace.total_seconds()))
-            self.secret, self.old_secrets = secret, kept.dump_old()  # type: ignore[assignment]
+            self.secret, self.old_secrets = secret, kept.dump_old()
             rows.update(secret=self.secret, old_secrets=self.old_secrets)
         return secret
 

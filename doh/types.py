@@ -6,6 +6,8 @@ from typing import Final, NamedTuple
 
 #: Why a pair is cancelled whose hook is disabled when its turn comes.
 HOOK_DISABLED: Final = "the hook is disabled"
+#: Ports on which web servers are found, and hardly anything else.
+WEB_PORTS: Final = (80, 443, 8080, 8443)
 
 
 class Secret(str):
@@ -30,6 +32,8 @@ class Verdict(StrEnum):
     SUCCEEDED = "succeeded"
     RETRY = "retry"
     GONE = "gone"
+    #: The target's address may not be dialled.
+    BLOCKED = "blocked"
     DEAD = "dead"
     DEFERRED = "deferred"
     CANCELLED = "cancelled"
@@ -89,7 +93,11 @@ class Answer:
 
 @dataclass(frozen=True, slots=True)
 class Failure:
-    """Why no complete answer came; ``detail`` is fit for the hook's owner to read."""
+    """Why no complete answer came; ``detail`` is fit for the hook's owner to read.
+
+    ``blocked`` tells that the guard refused the target: nothing was sent.
+    """
 
     detail: str
     elapsed: float = 0.0
+    blocked: bool = False

@@ -7,10 +7,27 @@ import ssl
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
+from datetime import UTC, datetime, timedelta
 from time import monotonic
+
+import trustme
 
 Act = Callable[[socket.socket, threading.Event], None]
 PATIENCE = 30.0
+
+
+def _take_request(sock: socket.socket) -> None:
+    """Read a request whole: bytes left unread would reset the connection instead of closing it."""
+    got = b""
+    while b"\r\n\r\n" not in got:
+        piece = sock.recv(65536)
+        if not piece:
+            return
+        got += piece
+    head, _, body = got.partition(b"\r\n\r\n")
+    length = int(head.lower().partition(b"content-length:")[2].split(b"\r\n")[0] or 0)
+    while len(body) < length:
+        body += sock.recv(65536) or b" " * length
 
 
 def _drip(sock: socket.socket, stop: threading.Event, text: bytes) -> None:
@@ -61,8 +78,57 @@ def resets(sock, stop):
     sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, b"\x01\x00\x00\x00\x00\x00\x00\x00")
 
 
+def closes_in_mid_headers(sock, stop):
+    sock.sendall(b"HTTP/1.1 200 OK\r\nContent-Le")
+
+
+def closes_in_mid_body(sock, stop):
+    sock.sendall(b"HTTP/1.1 200 OK\r\nContent-Length: 100\r\n\r\nhalf")
+
+
+def odd_headers(sock, stop):
+    sock.sendall(b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\nno colon in it\r\n\r\nok")
+
+
+def endless_headers(sock, stop):
+    sock.sendall(b"HTTP/1.1 200 OK\r\n")
+    end = monotonic() + PATIENCE
+    while monotonic() < end and not stop.is_set():
+        sock.sendall(b"X-Endless: on and on\r\n" * 1000)
+
+
+def endless_header_line(sock, stop):
+    sock.sendall(b"HTTP/1.1 200 OK\r\nX-Endless: ")
+    end = monotonic() + PATIENCE
+    while monotonic() < end and not stop.is_set():
+        sock.sendall(b"on and on" * 1000)
+
+
+def endless_chunks(sock, stop):
+    sock.sendall(b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n")
+    end = monotonic() + PATIENCE
+    while monotonic() < end and not stop.is_set():
+        sock.sendall(b"1000\r\n" + b"x" * 4096 + b"\r\n")
+
+
+def redirects_to_itself(sock, stop):
+    host, port = sock.getsockname()[:2]
+    head = f"HTTP/1.1 302 Found\r\nLocation: http://{host}:{port}/\r\nContent-Length: 0\r\n\r\n"
+    sock.sendall(head.encode())
+
+
 def nonsense(sock, stop):
     sock.sendall(b"hello?\r\n\r\n")
+
+
+def certificate(fault: str, authority: trustme.CA) -> ssl.SSLContext:
+    """The TLS of a server on 127.0.0.1 whose certificate has a fault."""
+    issuer = trustme.CA() if fault == "authority" else authority
+    expires = datetime.now(UTC) - timedelta(days=1) if fault == "expired" else None
+    shown = issuer.issue_cert("127.0.0.2" if fault == "name" else "127.0.0.1", not_after=expires)
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    shown.configure_cert(context)
+    return context
 
 
 @contextmanager
@@ -80,11 +146,11 @@ def hostile(act: Act, context: ssl.SSLContext | None = None) -> Iterator[str]:
     def handle(sock: socket.socket) -> None:
         with suppress(OSError), sock:
             if context is None:
-                sock.recv(65536)
+                _take_request(sock)
                 act(sock, stop)
                 return
             with context.wrap_socket(sock, server_side=True) as secure:
-                secure.recv(65536)
+                _take_request(secure)
                 act(secure, stop)
 
     threading.Thread(target=serve, daemon=True).start()

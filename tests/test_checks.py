@@ -111,7 +111,40 @@ def test_a_deployment_wants_keys_of_its_own(settings):
     with pytest.raises(SystemCheckError, match=r"doh\.E009"):
         call_command("check", deploy=True, tags=[TAG])
     settings.HOOK_ENCRYPTION_KEYS = ["k" * 43 + "="]
+    assert set(found(include_deployment_checks=True)) == {"doh.W005"}
+
+
+def test_a_deployment_is_warned_of_targets_in_the_clear(settings):
+    settings.HOOK_ENCRYPTION_KEYS = ["k" * 43 + "="]
+    warning = found(include_deployment_checks=True)["doh.W005"]
+    assert "HOOK_ALLOW_HTTP = False" in warning.hint
+    settings.HOOK_ALLOW_HTTP = False
     assert found(include_deployment_checks=True) == {}
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("HOOK_ALLOWED_NETWORKS", "10.0.0.0/8"),
+        ("HOOK_ALLOWED_NETWORKS", ["10.0.0.1/8"]),
+        ("HOOK_ALLOWED_NETWORKS", ["localhost"]),
+        ("HOOK_ALLOWED_PORTS", 443),
+        ("HOOK_ALLOWED_PORTS", ["443"]),
+        ("HOOK_ALLOWED_PORTS", [True]),
+        ("HOOK_ALLOWED_PORTS", [0]),
+        ("HOOK_ALLOWED_PORTS", range(70_000)),
+        ("HOOK_DENIED_HOSTS", "example.com"),
+        ("HOOK_DENIED_HOSTS", ["a b"]),
+        ("HOOK_DENIED_HOSTS", ["*.example.com"]),
+        ("HOOK_EGRESS_PROXY", "proxy.example.com:3128"),
+        ("HOOK_EGRESS_PROXY", "socks5://user:marked@proxy"),
+    ],
+)
+def test_a_setting_of_the_guard_that_cannot_be_used_is_named(name, value, settings):
+    setattr(settings, name, value)
+    message = found()["doh.E001"].msg
+    assert message.startswith(name)
+    assert "marked" not in message
 
 
 @pytest.mark.parametrize(

@@ -15,7 +15,7 @@ from doh.deliverers import deliver_hook
 from doh.deliverers.base import HookDeliverer, HooksDeliverer
 from doh.deliverers.chores import work_once
 from doh.dispatch import Job
-from doh.exceptions import HookError, stack_of
+from doh.exceptions import BadTargetError, HookError, stack_of
 from doh.journal import Journal, Owed, Settled
 from doh.journal.records import BatchClaim, EventClaim
 from doh.models import Delivery, Event, Hook
@@ -171,10 +171,12 @@ def test_no_log_no_command_and_no_page_gives_anything_away(
 
 
 def test_an_unattached_post_says_only_its_host(receiver, log):
-    deliver_hook(marks.with_password(marks.target(receiver, "/")), f'"{marks.PAYLOAD}"')
+    with pytest.raises(BadTargetError) as refused:
+        deliver_hook(marks.with_password(marks.target(receiver, "/")), f'"{marks.PAYLOAD}"')
+    assert marks.found(str(refused.value), marks.all_marks([])) == {}
     deliver_hook(marks.target(receiver, "/status/500"), f'"{marks.PAYLOAD}"')
     deliver_hook(f"http://127.0.0.1:1/?token={marks.QUERY}", f'"{marks.PAYLOAD}"')
-    assert len(receiver.posts) == 2
+    assert len(receiver.posts) == 1
     assert "POST to 127.0.0.1" in log.getvalue()
     assert marks.found(log.getvalue(), marks.all_marks([])) == {}
 

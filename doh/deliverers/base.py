@@ -23,7 +23,7 @@ from doh.deliverers.kinds import (
 from doh.deliverers.project import keywords_of
 from doh.deliverers.resolve import path_of
 from doh.deliverers.sending import Sender, run_after_deliver, transport
-from doh.exceptions import HookError
+from doh.exceptions import AddressRefusedError, HookError
 from doh.journal import get_journal, ledger_alias
 from doh.types import Failure
 from doh.version import USER_AGENT
@@ -122,12 +122,13 @@ class HookDeliverer(ElementDeliverer):
             message=hook.message if hook else None,
             keyring=hook.keyring if hook else None,
             hub_signature=conf.hub_signature(),
+            custom=hook.headers if hook else (),
         )
         reply, response = transport().post(request)
         if isinstance(reply, Failure):
             logger.warning("POST to %s failed: %s", request.host, reply.detail)
             if hook is not None:
-                raise HookError(reply.detail)
+                raise (AddressRefusedError if reply.blocked else HookError)(reply.detail)
             return None
         logger.info("POST to %s: %s", request.host, reply.status_code)
         if response is not None and wants_response(cls):

@@ -6,18 +6,22 @@ database access stays in the greenlet that called.
 
 import socket
 from collections.abc import Callable, Iterable, Iterator
+from concurrent.futures import Future
+from contextlib import suppress
+from dataclasses import replace
 from functools import lru_cache
 from typing import Any, ClassVar
 
 from doh import conf
 from doh.deliverers.base import HooksDeliverer
 from doh.deliverers.kinds import Transport
-from doh.deliverers.sending import Sender, Sent
+from doh.deliverers.sending import Sender, Sent, transport_options
 from doh.dispatch import Job
 from doh.wire.guard import Address
+from doh.wire.lookups import Found
 from doh.wire.outcome import judge
 from doh.wire.request import Request
-from doh.wire.requests_transport import RequestsTransport, TransportOptions, dial
+from doh.wire.requests_transport import RequestsTransport, dial
 
 
 class EventletHooksDeliverer(HooksDeliverer):
@@ -62,14 +66,9 @@ def _post(
 
 def _green_transport() -> RequestsTransport:
     """A transport for one run, since the connections in its pool belong to this thread's hub."""
+    context = _green_ssl_context(conf.ca_bundle())
     return RequestsTransport(
-        TransportOptions(
-            connect_timeout=conf.connect_timeout(),
-            total_timeout=conf.total_timeout(),
-            ca_bundle=conf.ca_bundle(),
-            dial=_green_dial,
-            ssl_context=_green_ssl_context(conf.ca_bundle()),
-        )
+        replace(transport_options(), dial=_green_dial, wait=_green_wait, ssl_context=context)
     )
 
 
@@ -77,6 +76,22 @@ def _green_dial(address: Address, timeout: float | None) -> socket.socket:
     from eventlet.green import socket as green
 
     return dial(address, timeout, green.socket)
+
+
+def _green_wait(asked: "Future[Found]", seconds: float) -> Found:
+    """Wait for a look-up in another thread while the other greenlets go on."""
+    from eventlet.hubs import trampoline
+
+    ear, bell = socket.socketpair()
+    with ear, bell:
+        asked.add_done_callback(lambda _: _ring(bell))
+        trampoline(ear, read=True, timeout=seconds, timeout_exc=TimeoutError)
+        return asked.result(0)
+
+
+def _ring(bell: socket.socket) -> None:
+    with suppress(OSError):  # Whoever waited has gone.
+        bell.send(b"!")
 
 
 @lru_cache(maxsize=4)

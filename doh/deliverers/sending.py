@@ -10,12 +10,12 @@ from urllib.parse import urlsplit
 
 import requests
 
-from doh import conf
+from doh import conf, egress
 from doh.context import sending_to
 from doh.deliverers.kinds import ElementDeliverer
 from doh.deliverers.resolve import Deliverer
 from doh.dispatch import Job
-from doh.exceptions import reason_of, stack_of
+from doh.exceptions import AddressRefusedError, reason_of, stack_of
 from doh.types import Answer, Outcome, Verdict
 from doh.wire.outcome import judge
 from doh.wire.requests_transport import RequestsTransport, TransportOptions
@@ -37,16 +37,21 @@ Sender = Callable[[Iterable[Job]], Iterator[Sent]]
 
 
 def transport() -> RequestsTransport:
-    """The pooled transport for the timeouts that are set now."""
-    return _transport(os.getpid(), conf.connect_timeout(), conf.total_timeout(), conf.ca_bundle())
+    """The pooled transport for what is set now."""
+    return _transport(os.getpid(), transport_options())
+
+
+def transport_options() -> TransportOptions:
+    """Timeouts, authorities and policy as the settings have them."""
+    return TransportOptions(
+        conf.connect_timeout(), conf.total_timeout(), conf.ca_bundle(), egress.policy()
+    )
 
 
 @lru_cache(maxsize=4)
-def _transport(
-    _process: int, connect: float, total: float, ca_bundle: str | None
-) -> RequestsTransport:
+def _transport(_process: int, options: TransportOptions) -> RequestsTransport:
     # By process: after a fork, pooled connections are the parent's still.
-    return RequestsTransport(TransportOptions(connect, total, ca_bundle))
+    return RequestsTransport(options)
 
 
 def send_with_requests(jobs: Iterable[Job]) -> Iterator[Sent]:
@@ -87,6 +92,8 @@ def _outcome_of_call(call: Callable[[str, str], Any], job: Job) -> Outcome:
         if not isinstance(result, requests.Response):
             return Outcome(Verdict.SUCCEEDED, host=job.endpoint)
         return judge(_answer_in(result), job.endpoint)
+    except AddressRefusedError as error:
+        return Outcome(Verdict.BLOCKED, str(error), host=job.endpoint)
     except Exception as error:  # noqa: BLE001 - project code
         logger.warning("The element deliverer failed for hook %s: %s", job.hook.pk, stack_of(error))
         detail = f"the element deliverer raised {type(error).__name__}"

@@ -24,6 +24,7 @@ _OWED: Final = (
     "deferred_at",
     "slot_at",
     "granted",
+    "blocked",
 )
 
 
@@ -135,6 +136,7 @@ def _owed_again(row: Mapping[str, Any], now: datetime) -> Owed:
         first=False,
         uncounted=row["pending"],
         waited=None if row["deferred_at"] is None else _waited(row, now),
+        blocked=row["blocked"],
     )
 
 

@@ -12,7 +12,7 @@ from doh.journal.again import again
 from doh.journal.ledger import Ledger
 from doh.journal.records import DeadLetter, Flushed, Ring, Settled
 from doh.models import DETAIL_LENGTH, Attempt, Delivery, Hook
-from doh.types import Pair
+from doh.types import Pair, Verdict
 
 #: The columns of a delivery that an outcome sets, beside its pair.
 OUTCOME_COLUMNS: Final = (
@@ -24,6 +24,7 @@ OUTCOME_COLUMNS: Final = (
     "status_code",
     "detail",
     "host",
+    "blocked",
     "updated_at",
     "pending",
     "deferred_at",
@@ -159,6 +160,7 @@ def delivery_of(one: Settled, now: datetime) -> Delivery:
         status_code=one.outcome.status_code,
         detail=one.outcome.full_detail[:DETAIL_LENGTH],
         host=one.outcome.host[:_HOST_LENGTH],
+        blocked=_is_blocked(one),
         updated_at=now,
         pending=one.owed.pending and _still_pending(one, now),
         deferred_at=_deferred_since(one, now) if one.deferred else None,
@@ -174,6 +176,13 @@ def _deferred_since(one: Settled, now: datetime) -> datetime:
 def _still_pending(one: Settled, now: datetime) -> bool:
     """Whether the outcome leaves an event waiting for the pair's first one."""
     return one.deferred and now - _deferred_since(one, now) < COUNTED_AFTER
+
+
+def _is_blocked(one: Settled) -> bool:
+    """Whether the guard refused the target; what is only deferred stays as it was."""
+    if one.outcome.verdict is Verdict.DEFERRED:
+        return one.owed.blocked
+    return one.outcome.verdict is Verdict.BLOCKED
 
 
 def _ending(result_hook: bool, now: datetime) -> dict[str, Any]:

@@ -51,6 +51,7 @@ _COLUMNS = {
     "status_code": "smallint",
     "detail": "text",
     "host": "text",
+    "blocked": "boolean",
     "updated_at": "timestamptz",
     "pending": "boolean",
     "deferred_at": "timestamptz",

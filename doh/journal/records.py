@@ -64,7 +64,7 @@ class Owed:
     """A pair that a claimed batch still owes; ``first`` until it has a delivery.
 
     ``uncounted`` is a pair with a delivery that was only ever deferred: its event still waits for
-    its first outcome.
+    its first outcome. ``blocked`` tells that the guard refused its target the last time.
     """
 
     event_id: int
@@ -74,6 +74,7 @@ class Owed:
     first: bool = True
     uncounted: bool = False
     waited: Waited | None = None
+    blocked: bool = False
 
     @property
     def pending(self) -> bool:

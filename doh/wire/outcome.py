@@ -16,11 +16,12 @@ _ASKS_FOR_TIME: Final = (HTTPStatus.TOO_MANY_REQUESTS, HTTPStatus.SERVICE_UNAVAI
 def judge(reply: Answer | Failure, host: str, now: datetime | None = None) -> Outcome:
     """The outcome of one POST.
 
-    2xx is success; 410 disables the hook; everything else, redirects too, is tried again; 429
-    and 503 name their own earliest time with Retry-After.
+    2xx is success; 410 disables the hook; what the guard refused is blocked; everything else,
+    redirects too, is tried again; 429 and 503 name their own earliest time with Retry-After.
     """
     if isinstance(reply, Failure):
-        return Outcome(Verdict.RETRY, reply.detail, elapsed=reply.elapsed, host=host)
+        verdict = Verdict.BLOCKED if reply.blocked else Verdict.RETRY
+        return Outcome(verdict, reply.detail, elapsed=reply.elapsed, host=host)
     outcome = judge_status(reply.status_code, dict(_lowered(reply.headers)), now)
     return Outcome(
         verdict=outcome.verdict,

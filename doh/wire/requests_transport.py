@@ -5,9 +5,11 @@ import socket
 import ssl
 import time
 from collections.abc import Callable, Iterator
+from concurrent.futures import Future
 from contextlib import contextmanager
 from contextvars import ContextVar
 from dataclasses import dataclass
+from http.client import HTTPResponse, RemoteDisconnected
 from http.cookiejar import DefaultCookiePolicy
 from typing import Any, Final
 
@@ -15,12 +17,18 @@ import requests
 from requests.adapters import HTTPAdapter
 from urllib3.connection import HTTPConnection, HTTPSConnection
 from urllib3.connectionpool import HTTPConnectionPool, HTTPSConnectionPool
-from urllib3.exceptions import ConnectTimeoutError, IncompleteRead, NameResolutionError
+from urllib3.exceptions import (
+    ConnectTimeoutError,
+    IncompleteRead,
+    NameResolutionError,
+    ProxyError,
+)
 
 from doh.exceptions import AddressRefusedError
 from doh.types import Answer, Failure
 from doh.wire.deadline import watchdog, watched
-from doh.wire.guard import Address, Policy, any_address, resolve
+from doh.wire.guard import INTERNET, REFUSED, Address, Policy, numeric
+from doh.wire.lookups import Found, lookups
 from doh.wire.request import Request
 
 #: Bytes of an answer's body that are read; the rest is not worth a worker's memory.
@@ -30,6 +38,8 @@ _POOLED_CONNECTIONS: Final = 32
 
 #: Opens a TCP connection to a numeric address: (address, timeout in seconds).
 Dial = Callable[[Address, float | None], socket.socket]
+#: Waits for a look-up so many seconds; raises TimeoutError after that.
+Wait = Callable[[Future[Found], float], Found]
 
 
 def dial(
@@ -47,6 +57,11 @@ def dial(
     return sock
 
 
+def wait(asked: "Future[Found]", seconds: float) -> Found:
+    """Wait for a look-up in a plain thread."""
+    return asked.result(seconds)
+
+
 @dataclass(frozen=True)
 class TransportOptions:
     """How the transport connects; timeouts are in seconds."""
@@ -54,8 +69,9 @@ class TransportOptions:
     connect_timeout: float
     total_timeout: float
     ca_bundle: str | None = None
-    policy: Policy = any_address
+    policy: Policy = INTERNET
     dial: Dial = dial
+    wait: Wait = wait
     ssl_context: ssl.SSLContext | None = None
 
 
@@ -107,6 +123,8 @@ class RequestsTransport:
             logging.getLogger(name).addFilter(_discretion)
         self._session = _Session()
         self._session.verify = options.ca_bundle or True
+        if options.policy.proxy is not None:
+            self._session.proxies = {"http": options.policy.proxy, "https": options.policy.proxy}
         for scheme in ("http://", "https://"):
             self._session.mount(scheme, _Adapter(options))
 
@@ -115,14 +133,16 @@ class RequestsTransport:
 
         Never raises: whatever one target brings about must not reach its neighbours.
         """
+        refusal = self._options.policy.refusal(request.target)
+        if refusal is not None:
+            return Failure(refusal, blocked=True), None
         started = time.monotonic()
         with watchdog.watching(self._options.total_timeout) as watch:
             try:
                 with _discreetly():
                     response = self._send(request)
             except Exception as error:  # noqa: BLE001
-                detail = self._late() if watch.expired else self._describe(error)
-                return Failure(detail, time.monotonic() - started), None
+                return self._failure(error, watch.expired, time.monotonic() - started), None
             # The flag comes before the status: a request cut in mid-headers can report 200.
             if watch.expired:
                 response.close()
@@ -144,25 +164,33 @@ class RequestsTransport:
         prepared = requests.Request(
             "POST", request.url, headers=dict(request.headers), data=request.body
         ).prepare()
+        # As it was judged and as libcurl sends it, not as requests would write it.
+        prepared.url = request.url
         response = self._session.send(
             prepared,
             stream=True,
             allow_redirects=False,
             timeout=(self._options.connect_timeout, self._options.total_timeout),
         )
-        response.url = request.url
+        response.url = request.stored
         response._content = _beginning(response.raw)
         response._content_consumed = True  # type: ignore[attr-defined]
         return response
 
+    def _failure(self, error: BaseException, late: bool, elapsed: float) -> Failure:
+        if late:
+            return Failure(self._late(), elapsed)
+        causes = _causes(error)
+        if any(isinstance(cause, AddressRefusedError) for cause in causes):
+            return Failure(REFUSED, elapsed, blocked=True)
+        return Failure(self._describe(causes), elapsed)
+
     def _late(self) -> str:
         return f"no complete answer within {self._options.total_timeout:g} s"
 
-    def _describe(self, error: BaseException) -> str:
+    def _describe(self, causes: list[BaseException]) -> str:
         """The error in words for the hook's owner, who learns nothing about our network."""
-        causes = _causes(error)
         for known, text in (
-            (AddressRefusedError, "the target's address is not allowed"),
             (NameResolutionError, "the target's host name can't be resolved"),
             ((socket.gaierror, UnicodeError), "the target's host name can't be resolved"),
             (ssl.SSLCertVerificationError, "the target's TLS certificate is not valid"),
@@ -172,6 +200,7 @@ class RequestsTransport:
                 f"no connection within {self._options.connect_timeout:g} s",
             ),
             ((requests.ReadTimeout, TimeoutError), self._late()),
+            (ProxyError, "the proxy did not let the connection through"),
             (ConnectionRefusedError, "the target refused the connection"),
         ):
             if any(isinstance(cause, known) for cause in causes):
@@ -220,11 +249,51 @@ class _Adapter(HTTPAdapter):
         super().init_poolmanager(*args, **kwargs)
         self.poolmanager.pool_classes_by_scheme = _pools(self._options)
 
+    def proxy_manager_for(self, proxy: Any, **kwargs: Any) -> Any:
+        manager = super().proxy_manager_for(proxy, **kwargs)
+        manager.pool_classes_by_scheme = _pools(self._options)
+        return manager
+
+
+class _Lines:
+    """Reads the lines of an answer's head, and remembers whether an empty one ended it."""
+
+    def __init__(self, source: Any) -> None:
+        self._source = source
+        self.ended = False
+
+    def readline(self, limit: int = -1) -> bytes:
+        line: bytes = self._source.readline(limit)
+        self.ended = line in (b"\r\n", b"\n")
+        return line
+
+    def close(self) -> None:
+        self._source.close()
+
+
+class _WholeResponse(HTTPResponse):
+    """A response whose head came whole: http.client takes a lost connection for the end of it."""
+
+    def begin(self) -> None:
+        source: Any = self.fp
+        lines: Any = _Lines(source)
+        self.fp = lines
+        try:
+            super().begin()
+        finally:
+            if self.fp is lines:
+                self.fp = source
+        # Of headers that can't be read urllib3 would write a log record, and the URL into it.
+        if not lines.ended or self.msg.defects or self.msg.get_payload():
+            raise RemoteDisconnected("the headers are not whole")
+
 
 def _pools(options: TransportOptions) -> dict[str, type[HTTPConnectionPool]]:
     """The pool classes whose connections dial through the guard."""
 
     class Plain(HTTPConnection):
+        response_class = _WholeResponse
+
         def _new_conn(self) -> socket.socket:
             return _open_guarded(self, options)
 
@@ -234,6 +303,8 @@ def _pools(options: TransportOptions) -> dict[str, type[HTTPConnectionPool]]:
             super().request(*args, **kwargs)
 
     class Secure(HTTPSConnection):
+        response_class = _WholeResponse
+
         def _new_conn(self) -> socket.socket:
             return _open_guarded(self, options)
 
@@ -254,15 +325,11 @@ def _pools(options: TransportOptions) -> dict[str, type[HTTPConnectionPool]]:
 def _open_guarded(connection: HTTPConnection, options: TransportOptions) -> socket.socket:
     """Resolve once, have every answer judged, and dial one address after the other.
 
-    However many addresses a name has, they share one connect timeout.
+    The look-up and however many addresses it finds share one connect timeout.
     """
-    try:
-        found = resolve(connection.host, connection.port or 80, options.policy)
-    except socket.gaierror as error:
-        raise NameResolutionError(connection.host, connection, error) from error
-    end = time.monotonic() + options.connect_timeout
+    end = time.monotonic() + min(options.connect_timeout, options.total_timeout)
     failure: OSError = TimeoutError()
-    for address in found:
+    for address in _addresses(connection, options):
         left = end - time.monotonic()
         if left <= 0:
             break
@@ -271,8 +338,30 @@ def _open_guarded(connection: HTTPConnection, options: TransportOptions) -> sock
         except OSError as error:
             failure = error
         else:
+            _check_peer(sock, options.policy)
             watched(sock)
             return sock
     if isinstance(failure, TimeoutError):
         raise ConnectTimeoutError(connection, "connect timed out") from failure
     raise failure
+
+
+def _addresses(connection: HTTPConnection, options: TransportOptions) -> Found:
+    """The addresses of the connection's host, all of them judged."""
+    host, port = connection.host, connection.port or 80
+    literal = numeric(host, port)
+    patience = min(options.connect_timeout, options.total_timeout)
+    try:
+        found = options.wait(lookups().ask(host, port), patience) if literal is None else (literal,)
+    except (OSError, UnicodeError) as error:
+        failed = socket.gaierror(socket.EAI_AGAIN, str(error))
+        raise NameResolutionError(host, connection, failed) from error
+    # The proxy is the operator's choice, and it is all that is dialled then.
+    return found if options.policy.proxy is not None else options.policy.judge(found)
+
+
+def _check_peer(sock: socket.socket, policy: Policy) -> None:
+    """Look once more, at who is really at the other end."""
+    if policy.proxy is None and not policy.allows(str(sock.getpeername()[0])):
+        sock.close()
+        raise AddressRefusedError(REFUSED)

@@ -10,7 +10,6 @@ from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any, Final, Protocol
-from urllib.parse import urlsplit
 
 import pycurl
 
@@ -60,7 +59,8 @@ class Loop:
         self._limits = limits
         self._capacity = capacity
         self._tower = tower
-        self._names = Names(limits.policy)
+        patience = min(limits.connect_timeout, limits.total_timeout)
+        self._names = Names(limits.policy, patience, self._order)
         self._orders: deque[Callable[[], None]] = deque()
         self._runway = Runway(limits.per_host)
         self._resolving = 0
@@ -113,7 +113,6 @@ class Loop:
             self._turn()
         for handle in [*self._air, *self._idle]:
             handle.close()
-        self._names.close()
         self._multi.close()
         self._selector.close()
         self._bell.close()
@@ -129,6 +128,7 @@ class Loop:
             self._timer = None
             self._multi.socket_action(pycurl.SOCKET_TIMEOUT, 0)
         self._reap()
+        self._names.expire()
         while self._orders:
             self._orders.popleft()()
         self._start()
@@ -136,10 +136,11 @@ class Loop:
     def _patience(self) -> float:
         if self._orders:
             return 0
-        alarms = [when for when in (self._timer, self._runway.wake_at()) if when is not None]
-        if not alarms:
+        alarms = (self._timer, self._runway.wake_at(), self._names.wake_at())
+        known = [when for when in alarms if when is not None]
+        if not known:
             return _NAP
-        return min(_NAP, max(0.0, min(alarms) - time.monotonic()))
+        return min(_NAP, max(0.0, min(known) - time.monotonic()))
 
     def _hear(self) -> None:
         with suppress(BlockingIOError):
@@ -161,29 +162,33 @@ class Loop:
             self._tower.landed(flight, job, Deferred(BUSY, random.uniform(*_COME_BACK)))
 
     def _resolve(self, flight: Flight, job: Job) -> None:
-        port = _port(job.target)
-        known = self._names.known(job.host, port)
+        place = job.place
+        refusal = self._limits.policy.refusal(place)
+        if refusal is not None:
+            self._land(flight, job, Failure(refusal, blocked=True))
+            return
+        known = self._names.known(place.host, place.port)
         if known is not None:
             self._take_off(flight, job, known)
             return
         self._resolving += 1
-
-        def answer(found: Resolved) -> None:
-            self._order(lambda: resolved(found))
+        asked = time.monotonic()
 
         def resolved(found: Resolved) -> None:
             self._resolving -= 1
-            self._take_off(flight, job, found)
+            self._take_off(flight, job, found, time.monotonic() - asked)
 
-        self._names.look_up(job.host, port, answer)
+        self._names.look_up(place.host, place.port, resolved)
 
-    def _take_off(self, flight: Flight, job: Job, addresses: Resolved) -> None:
+    def _take_off(self, flight: Flight, job: Job, addresses: Resolved, spent: float = 0.0) -> None:
+        """Start a transfer; the seconds spent on the look-up come off its time."""
         if isinstance(addresses, Failure):
             self._land(flight, job, addresses)
             return
         handle = self._idle.pop() if self._idle else new_handle(self._limits)
         try:
-            sink = set_up(handle, job.request(), addresses, keep=flight.watcher is not None)
+            sink = Sink(self._limits.policy, keep_headers=flight.watcher is not None)
+            set_up(handle, job.request(), addresses, sink, self._limits.less(spent))
             self._multi.add_handle(handle)
         except (pycurl.error, UnicodeError) as error:
             handle.close()
@@ -204,9 +209,9 @@ class Loop:
     def _ended(self, handle: pycurl.Curl, code: int) -> None:
         transfer = self._air.pop(handle)
         if code == 0 or (code == pycurl.E_WRITE_ERROR and transfer.sink.full):
-            reply: Answer | Failure = read_answer(handle, transfer.sink)
+            reply = read_answer(handle, transfer.sink)
         else:
-            reply = read_failure(handle, code, self._limits)
+            reply = read_failure(handle, code, transfer.sink, self._limits)
         self._multi.remove_handle(handle)
         if len(self._idle) < _IDLE_HANDLES:
             self._idle.append(handle)
@@ -252,8 +257,3 @@ class Loop:
 def _curl_mask(mask: int) -> int:
     flags = pycurl.CSELECT_IN if mask & selectors.EVENT_READ else 0
     return flags | (pycurl.CSELECT_OUT if mask & selectors.EVENT_WRITE else 0)
-
-
-def _port(target: str) -> int:
-    parts = urlsplit(target)
-    return parts.port or (443 if parts.scheme.lower() == "https" else 80)

@@ -1,93 +1,98 @@
-"""Resolve host names in a few threads with a short cache, and judge every address found."""
+"""What the pump knows of host names: a short cache of judged answers, and who waits for one."""
 
-import socket
-import threading
 import time
 from collections.abc import Callable
-from concurrent.futures import Future, ThreadPoolExecutor
-from ipaddress import ip_address
+from concurrent.futures import Future
 from typing import Final
 
 from doh.exceptions import AddressRefusedError
 from doh.types import Failure
-from doh.wire.guard import Address, Policy, any_address, judge_addresses, resolve
+from doh.wire.guard import REFUSED, Policy, numeric
+from doh.wire.lookups import Found, lookups
 
-#: Look-ups under way at most; a slow name server must not hold more threads than this.
-THREADS: Final = 8
 #: Seconds that an answer is used for, and a failure.
 KEEP: Final = 30.0
 KEEP_FAILURE: Final = 5.0
 _CACHED_NAMES: Final = 50_000
+_UNKNOWN: Final = "the target's host name can't be resolved"
 
-#: Addresses to dial, or why there are none.
-Resolved = tuple[Address, ...] | Failure
+#: Addresses to dial, or why there are none; none at all where a proxy dials.
+Resolved = Found | Failure
+Answer = Callable[[Resolved], None]
 
 
 class Names:
-    """Name look-ups for one pump; `look_up` may answer at once or later, from another thread."""
+    """Name look-ups for one pump, each answered within ``patience`` seconds.
 
-    def __init__(self, policy: Policy = any_address) -> None:
+    Used from the loop's thread alone; ``order`` is how another thread gets something done there.
+    """
+
+    def __init__(
+        self,
+        policy: Policy,
+        patience: float,
+        order: Callable[[Callable[[], None]], None],
+    ) -> None:
         self._policy = policy
-        self._lock = threading.Lock()
+        self._patience = patience
+        self._order = order
         self._cache: dict[tuple[str, int], tuple[float, Resolved]] = {}
-        self._waiting: dict[tuple[str, int], list[Callable[[Resolved], None]]] = {}
-        self._threads = ThreadPoolExecutor(THREADS, thread_name_prefix="doh-names")
+        # In the order of asking, which is that of the deadlines.
+        self._waiting: dict[tuple[str, int], tuple[float, list[Answer]]] = {}
 
     def known(self, host: str, port: int) -> Resolved | None:
-        """What is known of a name now; a numeric host is its own answer."""
-        numeric = _numeric(host, port)
-        if numeric is not None:
-            return self._judged([numeric])
+        """What is known of a host now; None if it must be looked up."""
+        if self._policy.proxy is not None:
+            return ()
         cached = self._cache.get((host, port))
         if cached is not None and cached[0] > time.monotonic():
             return cached[1]
-        return None
+        literal = numeric(host, port)
+        if literal is None:
+            return None
+        return self._keep((host, port), self._judge((literal,)))
 
-    def look_up(self, host: str, port: int, answer: Callable[[Resolved], None]) -> None:
+    def look_up(self, host: str, port: int, answer: Answer) -> None:
         """Resolve a name and call ``answer``; look-ups of one name are made once."""
-        key = (host, port)
-        with self._lock:
-            if key in self._waiting:
-                self._waiting[key].append(answer)
-                return
-            self._waiting[key] = [answer]
-        self._threads.submit(self._resolve, host, port).add_done_callback(
-            lambda done: self._answer(key, done)
+        place = (host, port)
+        if place in self._waiting:
+            self._waiting[place][1].append(answer)
+            return
+        self._waiting[place] = (time.monotonic() + self._patience, [answer])
+        lookups().ask(host, port).add_done_callback(
+            lambda done: self._order(lambda: self._settle(place, self._read(done)))
         )
 
-    def close(self) -> None:
-        """Start no more look-ups."""
-        self._threads.shutdown(wait=False, cancel_futures=True)
+    def wake_at(self) -> float | None:
+        """When somebody will have waited long enough; None if nobody waits."""
+        for deadline, _ in self._waiting.values():
+            return deadline
+        return None
 
-    def _resolve(self, host: str, port: int) -> Resolved:
+    def expire(self) -> None:
+        """Answer those that have waited long enough: the name can't be resolved in time."""
+        now = time.monotonic()
+        while (deadline := self.wake_at()) is not None and deadline <= now:
+            self._settle(next(iter(self._waiting)), Failure(_UNKNOWN))
+
+    def _read(self, done: "Future[Found]") -> Resolved:
+        return Failure(_UNKNOWN) if done.exception() else self._judge(done.result())
+
+    def _judge(self, found: Found) -> Resolved:
         try:
-            return tuple(resolve(host, port, self._policy))
-        except AddressRefusedError as error:
-            return Failure(str(error))
-        except (OSError, UnicodeError):
-            return Failure("the target's host name can't be resolved")
+            return self._policy.judge(found)
+        except AddressRefusedError:
+            return Failure(REFUSED, blocked=True)
 
-    def _judged(self, found: list[Address]) -> Resolved:
-        try:
-            return tuple(judge_addresses(found, self._policy))
-        except AddressRefusedError as error:
-            return Failure(str(error))
-
-    def _answer(self, key: tuple[str, int], done: "Future[Resolved]") -> None:
-        found = Failure("the worker stopped") if done.cancelled() else done.result()
-        keep = KEEP_FAILURE if isinstance(found, Failure) else KEEP
-        with self._lock:
-            if len(self._cache) >= _CACHED_NAMES:
-                self._cache.clear()
-            self._cache[key] = (time.monotonic() + keep, found)
-            waiting = self._waiting.pop(key, [])
-        for answer in waiting:
+    def _settle(self, place: tuple[str, int], found: Resolved) -> None:
+        self._keep(place, found)
+        _, answers = self._waiting.pop(place, (0, []))
+        for answer in answers:
             answer(found)
 
-
-def _numeric(host: str, port: int) -> Address | None:
-    try:
-        version = ip_address(host).version
-    except ValueError:
-        return None
-    return Address(socket.AF_INET if version == 4 else socket.AF_INET6, host, port)
+    def _keep(self, place: tuple[str, int], found: Resolved) -> Resolved:
+        if len(self._cache) >= _CACHED_NAMES:
+            self._cache.clear()
+        seconds = KEEP_FAILURE if isinstance(found, Failure) else KEEP
+        self._cache[place] = (time.monotonic() + seconds, found)
+        return found

@@ -5,12 +5,11 @@ import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 
-from doh import conf
+from doh import conf, egress
 from doh.deliverers.kinds import ElementDeliverer
 from doh.deliverers.sending import run_after_deliver
 from doh.dispatch import Work
 from doh.journal import Flushed, Journal
-from doh.wire.guard import any_address
 from doh_tasks.pump.flight import Flight, Seen
 from doh_tasks.pump.loop import Loop
 from doh_tasks.pump.responses import build_response
@@ -80,6 +79,6 @@ def _limits() -> Limits:
         connect_timeout=conf.connect_timeout(),
         total_timeout=conf.total_timeout(),
         ca_bundle=conf.ca_bundle(),
-        policy=any_address,
+        policy=egress.policy(),
         per_host=conf.max_in_flight_per_host(),
     )

@@ -2,14 +2,14 @@
 
 import socket
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Final
 
 import certifi
 import pycurl
 
 from doh.types import Answer, Failure
-from doh.wire.guard import Address, Policy
+from doh.wire.guard import REFUSED, Address, Policy
 from doh.wire.request import Request
 
 #: Bytes of an answer's body that are kept; reading ends there.
@@ -17,6 +17,8 @@ BODY_LIMIT: Final = 16_384
 #: Bytes of headers that are kept for ``after_deliver``.
 HEADER_LIMIT: Final = 65_536
 
+_EMPTY_LINES: Final = (b"\r\n", b"\n")
+_BROKEN: Final = "the connection to the target failed"
 _REFUSED: Final = "the target refused the connection"
 _CERTIFICATE: Final = "the target's TLS certificate is not valid"
 _DETAILS: Final = {
@@ -38,16 +40,36 @@ class Limits:
     policy: Policy
     per_host: int = 100
 
+    def less(self, seconds: float) -> "Limits":
+        """What is left after so many seconds; never nothing, which libcurl takes for no limit."""
+        if not seconds:
+            return self
+        connect, total = self.connect_timeout - seconds, self.total_timeout - seconds
+        return replace(self, connect_timeout=max(connect, 0.05), total_timeout=max(total, 0.05))
+
 
 class Sink:
-    """Takes an answer in, up to a limit; headers only where somebody asks for them."""
+    """One transfer's end of libcurl: opens its socket, and takes the answer in, up to a limit."""
 
-    __slots__ = ("body", "full", "headers")
+    __slots__ = ("_policy", "body", "full", "headed", "headers", "keep_headers", "refused")
 
-    def __init__(self) -> None:
+    def __init__(self, policy: Policy, *, keep_headers: bool) -> None:
+        self._policy = policy
         self.body = bytearray()
         self.headers = bytearray()
+        self.keep_headers = keep_headers
         self.full = False
+        #: The headers came whole. libcurl takes a connection that closes in their midst for an end.
+        self.headed = False
+        #: The address that libcurl wanted to dial is not allowed.
+        self.refused = False
+
+    def open_socket(self, _purpose: int, address: Any) -> Any:
+        """A socket, if its address is allowed: the second check, just before it is dialled."""
+        if self._policy.proxy is None and not self._policy.allows(str(address.addr[0])):
+            self.refused = True
+            return pycurl.SOCKET_BAD
+        return _Lent(address.family, address.socktype, address.protocol)
 
     def write(self, chunk: bytes) -> int:
         """Keep a piece of the body; past the limit, say no, which ends the transfer."""
@@ -59,10 +81,13 @@ class Sink:
         return len(chunk)
 
     def header(self, line: bytes) -> int:
-        """Keep one header line; a new status line begins a new answer."""
-        if line.startswith(b"HTTP/"):
+        """Take one header line: a status line begins an answer, an empty one ends its headers."""
+        if line in _EMPTY_LINES:
+            self.headed = True
+        elif line.startswith(b"HTTP/"):
+            self.headed = False
             self.headers.clear()
-        if len(self.headers) < HEADER_LIMIT:
+        if self.keep_headers and len(self.headers) < HEADER_LIMIT:
             self.headers += line
         return len(line)
 
@@ -73,40 +98,45 @@ def new_handle(limits: Limits) -> pycurl.Curl:
     for option, value in (
         (pycurl.NOSIGNAL, 1),
         (pycurl.POST, 1),
-        (pycurl.CONNECTTIMEOUT_MS, int(limits.connect_timeout * 1000)),
-        (pycurl.TIMEOUT_MS, int(limits.total_timeout * 1000)),
         (pycurl.FOLLOWLOCATION, 0),
         (pycurl.PROTOCOLS, pycurl.PROTO_HTTP | pycurl.PROTO_HTTPS),
+        # What was judged is what is sent, dots in the path too.
+        (pycurl.PATH_AS_IS, 1),
         # Nothing from the environment: no proxy, no .netrc, no cookies between targets.
-        (pycurl.PROXY, ""),
-        (pycurl.NOPROXY, "*"),
+        (pycurl.PROXY, limits.policy.proxy or ""),
+        (pycurl.NOPROXY, "" if limits.policy.proxy else "*"),
         (pycurl.NETRC, pycurl.NETRC_IGNORED),
         (pycurl.HTTP_CONTENT_DECODING, 0),
         (pycurl.CAINFO, limits.ca_bundle or certifi.where()),
-        (pycurl.OPENSOCKETFUNCTION, _opener(limits.policy)),
     ):
         handle.setopt(option, value)
     return handle
 
 
-def set_up(handle: pycurl.Curl, request: Request, addresses: Sequence[Address], keep: bool) -> Sink:
-    """Make a handle ready for one request to addresses that the guard has seen.
-
-    ``keep`` tells whether somebody looks at the answer's headers.
-    """
-    sink = Sink()
+def set_up(
+    handle: pycurl.Curl,
+    request: Request,
+    addresses: Sequence[Address],
+    sink: Sink,
+    limits: Limits,
+) -> None:
+    """Make a handle ready for one request to addresses that the guard has seen."""
+    handle.setopt(pycurl.CONNECTTIMEOUT_MS, int(limits.connect_timeout * 1000))
+    handle.setopt(pycurl.TIMEOUT_MS, int(limits.total_timeout * 1000))
+    handle.setopt(pycurl.OPENSOCKETFUNCTION, sink.open_socket)
     handle.setopt(pycurl.URL, request.url)
     handle.setopt(pycurl.POSTFIELDS, request.body)
     headers = [f"{name}: {value}" for name, value in request.headers]
     handle.setopt(pycurl.HTTPHEADER, [*headers, "Expect:"])
     handle.setopt(pycurl.RESOLVE, _pinned(request.host, addresses))
     handle.setopt(pycurl.WRITEFUNCTION, sink.write)
-    handle.setopt(pycurl.HEADERFUNCTION, sink.header if keep else _ignore)
-    return sink
+    handle.setopt(pycurl.HEADERFUNCTION, sink.header)
 
 
-def read_answer(handle: pycurl.Curl, sink: Sink) -> Answer:
+def read_answer(handle: pycurl.Curl, sink: Sink) -> Answer | Failure:
     """The answer of a transfer that ended well; Retry-After stands as seconds."""
+    if not sink.headed:
+        return Failure(_BROKEN, float(handle.getinfo(pycurl.TOTAL_TIME)))
     headers = _parse_headers(bytes(sink.headers))
     wait = handle.getinfo(pycurl.RETRY_AFTER)
     if wait and not any(name.lower() == "retry-after" for name, _ in headers):
@@ -120,15 +150,17 @@ def read_answer(handle: pycurl.Curl, sink: Sink) -> Answer:
     )
 
 
-def read_failure(handle: pycurl.Curl, code: int, limits: Limits) -> Failure:
+def read_failure(handle: pycurl.Curl, code: int, sink: Sink, limits: Limits) -> Failure:
     """Why a transfer failed, in words that tell its owner nothing about our network."""
     elapsed = float(handle.getinfo(pycurl.TOTAL_TIME))
+    if sink.refused:
+        return Failure(REFUSED, elapsed, blocked=True)
     if code == pycurl.E_OPERATION_TIMEDOUT:
         connected = handle.getinfo(pycurl.PRETRANSFER_TIME) > 0
         if connected or elapsed >= limits.total_timeout:
             return Failure(f"no complete answer within {limits.total_timeout:g} s", elapsed)
         return Failure(f"no connection within {limits.connect_timeout:g} s", elapsed)
-    return Failure(_DETAILS.get(code, "the connection to the target failed"), elapsed)
+    return Failure(_DETAILS.get(code, _BROKEN), elapsed)
 
 
 class _Lent(socket.socket):
@@ -138,27 +170,12 @@ class _Lent(socket.socket):
         self.close()
 
 
-def _opener(policy: Policy) -> Any:
-    """Open sockets only to addresses that the policy allows: the second check, at the socket."""
-
-    def open_socket(_purpose: int, address: Any) -> Any:
-        if not policy(address.addr[0]):
-            return pycurl.SOCKET_BAD
-        return _Lent(address.family, address.socktype, address.protocol)
-
-    return open_socket
-
-
 def _pinned(host: str, addresses: Sequence[Address]) -> list[str]:
     """The addresses in the form of CURLOPT_RESOLVE; a numeric host needs none."""
     if not addresses or addresses[0].host == host:
         return []
     hosts = ",".join(f"[{one.host}]" if ":" in one.host else one.host for one in addresses)
     return [f"+{host}:{addresses[0].port}:{hosts}"]
-
-
-def _ignore(_line: bytes) -> None:
-    """Nobody looks at the headers; libcurl has counted them."""
 
 
 def _parse_headers(raw: bytes) -> tuple[tuple[str, str], ...]:

@@ -18,6 +18,8 @@ LEASE, DEADLINE, IN_FLIGHT, BATCH = 4, 1, 50, 25
 SETTINGS: dict[str, Any] = {
     "HOOK_COLLECTION_DELIVERER": "tests.faults.deliverers.Telling.delay",
     "HOOK_ELEMENT_DELIVERER": "doh.deliverers.deliver_hook_using_task",
+    # This machine, and the hosts of `tests.faults.namespaces`.
+    "HOOK_ALLOWED_NETWORKS": ["127.0.0.0/8", "10.77.0.0/16"],
     "HOOK_LEASE": LEASE,
     "HOOK_QUEUE_LEASE": LEASE,
     "HOOK_TOTAL_TIMEOUT": DEADLINE,

@@ -9,7 +9,8 @@ import redis
 from doh.context import CurrentHook
 from doh.dispatch import Job, Work
 from doh.journal import BatchClaim, Owed
-from doh.wire.request import Message, parse_target
+from doh.wire.request import Message
+from doh.wire.target import parse_target
 from doh_tasks.limits import reporting
 from doh_tasks.limits.store import _source, host_key
 

@@ -57,3 +57,7 @@ HOOK_ELEMENT_DELIVERER = "vehicles.hooks.Element.delay"
 HOOK_RETRY_SCHEDULE = [0, 1, 1, 2]
 if keys := os.environ.get("HOOK_ENCRYPTION_KEYS"):
     HOOK_ENCRYPTION_KEYS = keys.split(",")
+# The demo's receivers are on this machine, on whatever port is free. Without these two lines only
+# the public internet can be posted to, on the ports of the web.
+HOOK_ALLOWED_NETWORKS = os.environ.get("HOOK_ALLOWED_NETWORKS", "127.0.0.0/8").split(",")
+HOOK_ALLOWED_PORTS = range(1, 65_536)
