@@ -10,6 +10,7 @@ from doh.models import Delivery
 from doh_tasks.limits.store import BARRED, MICROSECONDS, host_key, store
 
 _LISTED: Final = 1_000
+_COUNTED: Final = 10_000
 
 
 class Circuit(NamedTuple):
@@ -37,9 +38,9 @@ def circuits(limit: int = _LISTED) -> list[Circuit] | None:
 
 
 def deferred(journal: Journal) -> int:
-    """How many deliveries wait without an attempt."""
+    """How many deliveries wait without an attempt, up to 10,000."""
     waiting = Delivery.objects.using(journal.alias).waiting()
-    return waiting.filter(deferred_at__isnull=False).count()
+    return waiting.filter(deferred_at__isnull=False).values("pk")[:_COUNTED].count()
 
 
 def _circuits(client: redis.Redis, hosts: list[str], now: float) -> Iterator[Circuit]:

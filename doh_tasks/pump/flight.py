@@ -34,6 +34,8 @@ class Flight:
     watcher: type[ElementDeliverer] | None
     jobs: deque[Job]
     size: int
+    #: What it takes of the pump's room: a job that is held until its slot takes none.
+    places: int
     missing: int
     unwritten: list[Settled]
     began: float
@@ -61,6 +63,7 @@ class Flight:
             watcher=watcher,
             jobs=deque(work.jobs),
             size=len(work.jobs) + len(work.settled),
+            places=len(work.settled) + sum(not job.hold for job in work.jobs),
             missing=len(work.jobs),
             unwritten=list(work.settled),
             began=now,

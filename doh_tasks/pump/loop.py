@@ -101,11 +101,6 @@ class Loop:
         with suppress(BlockingIOError):  # It is ringing already.
             self._bell.send(b"!")
 
-    @property
-    def held(self) -> int:
-        """How many jobs wait for a slot that a rate limit gave them."""
-        return self._runway.held
-
     # In the loop's thread
 
     def _run(self) -> None:

@@ -38,10 +38,7 @@ class Pump:
         Those that are held until their slot take no room from others.
         """
         with self._room:
-            return self._room.wait_for(self._has_room, timeout)
-
-    def _has_room(self) -> bool:
-        return self._outstanding - self._loop.held < self._capacity
+            return self._room.wait_for(lambda: self._outstanding < self._capacity, timeout)
 
     def submit(
         self, journal: Journal, work: Work, watcher: type[ElementDeliverer] | None
@@ -49,7 +46,7 @@ class Pump:
         """Send a batch; its ``done`` event is set when nothing more will be written for it."""
         flight = Flight.of(journal, work, watcher)
         with self._room:
-            self._outstanding += flight.size
+            self._outstanding += flight.places
         self._scribe.expect(flight)
         if flight.jobs:
             self._loop.launch(flight)
@@ -70,7 +67,9 @@ class Pump:
             for one in seen:
                 self._after.submit(run_after_deliver, flight.watcher, build_response(one))
         with self._room:
-            self._outstanding -= number
+            freed = min(number, flight.places)
+            flight.places -= freed
+            self._outstanding -= freed
             self._room.notify_all()
 
 

@@ -52,11 +52,6 @@ class Runway:
         self._crowded: set[str] = set()
         self._numbers = count()
 
-    @property
-    def held(self) -> int:
-        """How many jobs wait for their slot."""
-        return len(self._held)
-
     def line_up(self, flight: Flight) -> None:
         """Take in the jobs of a flight."""
         self._flights.append(flight)

@@ -101,14 +101,16 @@ def make_work():
     """A prepared batch of so many jobs."""
     numbers = count(1)
 
-    def make(number=1, target="http://a.example/", rate="", hook=1, **owed):
+    def make(number=1, target="http://a.example/", rate="", hook=1, hold=0.0, **owed):
         jobs = []
         for _ in range(number):
             one = next(numbers)
             message = Message("evt_1", "app.vehicle.changed", "1", one)
             current = CurrentHook(hook, "whsec_", message)
             pair = Owed(one, hook, **owed)
-            jobs.append(Job(pair, target, current, "{}", parse_target(target), None, rate))
+            jobs.append(
+                Job(pair, target, current, "{}", parse_target(target), None, rate, hold=hold)
+            )
         claim = BatchClaim(1, 1, tuple(job.owed for job in jobs))
         return Work(claim, None, tuple(jobs), (), frozenset())
 

@@ -1,0 +1,41 @@
+"""What a pump counts as under way."""
+
+from dataclasses import replace
+from types import SimpleNamespace
+
+import pytest
+
+from doh.journal import Flushed
+from doh_tasks.pump import Pump
+
+HOUR = 3600.0
+
+
+class Ledger:
+    """A journal that only notes what is handed back."""
+
+    def __init__(self):
+        self.handed_back = []
+
+    def flush(self, ring, settled, *, done):
+        return Flushed()
+
+    def hand_back(self, rings):
+        self.handed_back += rings
+
+
+@pytest.fixture
+def pump(settings):
+    settings.HOOK_MAX_IN_FLIGHT = 2
+    return Pump(lambda *_: None)
+
+
+def test_what_is_held_until_its_slot_takes_no_room_and_is_handed_back_at_the_end(pump, make_work):
+    ledger = Ledger()
+    work = make_work(5, hold=HOUR)
+    lease = SimpleNamespace(starts_until=float("inf"), keep=lambda: True)
+    pump.submit(ledger, replace(work, lease=lease), None)
+    assert pump.wait_for_room(10)
+    pump.stop(1)
+    assert ledger.handed_back == [work.claim.ring]
+    assert pump.wait_for_room(0)
