@@ -3,17 +3,17 @@
 from doh.journal.batches import BatchLedger
 from doh.journal.events import EventLedger
 from doh.journal.failing import FailingLedger
-from doh.journal.flushing import FlushLedger
 from doh.journal.heartbeats import HeartbeatLedger
 from doh.journal.letters import LetterLedger
 from doh.journal.pruning import PruneLedger
 from doh.journal.retrying import RetryLedger
+from doh.journal.salvage import SalvageLedger
 
 
 class Journal(
     EventLedger,
     BatchLedger,
-    FlushLedger,
+    SalvageLedger,
     RetryLedger,
     LetterLedger,
     FailingLedger,

@@ -1,5 +1,6 @@
 """A pair or an event that kills whoever takes it up ends visibly, and takes no other along."""
 
+from dataclasses import replace
 from datetime import timedelta
 
 import pytest
@@ -9,7 +10,7 @@ from doh.dispatch import prepare
 from doh.journal.ledger import GIVE_UP_AFTER, SUSPECT_AFTER
 from doh.models import Batch, Delivery, Event
 from tests.journal.invariant import assert_owned_once, owned_pairs
-from tests.journal.steps import LEASE, fan_out, make_due, settled, waiting
+from tests.journal.steps import BAD, LEASE, fan_out, make_due, settled, waiting
 
 
 def sweep(journal):
@@ -93,6 +94,50 @@ def test_only_the_poisonous_pair_becomes_a_dead_letter(journal, trio):
     dead = Delivery.objects.dead().get()
     assert (dead.event_id, dead.hook_id) == poison
     assert Event.objects.get().finished_at is not None
+
+
+UNFIT = replace(BAD, status_code=-1)
+
+
+def test_an_outcome_that_cannot_be_written_takes_no_neighbour_along(journal, trio):
+    claim = journal.claim_batch(sweep(journal)[0], LEASE)
+    outcomes = [settled(one) for one in claim.owed]
+    outcomes[1] = replace(waiting(claim.owed[1]), outcome=UNFIT, body='"kept"')
+    flushed = journal.flush(claim.ring, outcomes, done=True)
+    assert [letter.hook_id for letter in flushed.dead] == [claim.owed[1].hook_id]
+    assert {one.owed for one in flushed.written} == set(claim.owed)
+    assert Delivery.objects.filter(status="succeeded").count() == 2
+    dead = Delivery.objects.dead().get()
+    assert (dead.hook_id, dead.body, dead.attempts) == (claim.owed[1].hook_id, '"kept"', 1)
+    assert "could not be written" in dead.detail
+    assert not Batch.objects.exists()
+    assert Event.objects.get().finished_at is not None
+
+
+def test_a_later_outcome_that_cannot_be_written_takes_no_neighbour_along(journal, trio):
+    claim = journal.claim_batch(sweep(journal)[0], LEASE)
+    journal.flush(claim.ring, [waiting(one) for one in claim.owed], done=True)
+    claim = journal.claim_batch(journal.gather_retries(10, 10, 600)[0], LEASE)
+    outcomes = [settled(one) for one in claim.owed]
+    outcomes[2] = replace(outcomes[2], outcome=UNFIT)
+    journal.flush(claim.ring, outcomes, done=True)
+    assert Delivery.objects.filter(status="succeeded").count() == 2
+    assert Delivery.objects.dead().get().attempts == 2
+
+
+def test_a_payload_that_cannot_be_written_is_left_out_of_its_dead_letter(journal, trio):
+    claim = journal.claim_batch(sweep(journal)[0], LEASE)
+    unfit = replace(settled(claim.owed[0], BAD, "dead"), body="\ud800")
+    journal.flush(claim.ring, [unfit, *map(settled, claim.owed[1:])], done=True)
+    assert Delivery.objects.dead().get().body is None
+
+
+def test_a_salvaged_flush_of_a_lost_batch_writes_nothing(journal, trio):
+    claim = journal.claim_batch(sweep(journal)[0], LEASE)
+    journal.hand_back([claim.ring])
+    outcomes = [replace(settled(one), outcome=UNFIT) for one in claim.owed]
+    assert journal.flush(claim.ring, outcomes, done=True).fenced
+    assert not Delivery.objects.exists()
 
 
 def test_neither_sweeps_nor_claims_that_are_handed_back_raise_suspicion(journal, trio):
