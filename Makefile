@@ -43,7 +43,7 @@ bench-rate-limit: $(READY)  ## Count how well four workers hold a rate limit ove
 	$(SERVICES) $(BIN)/python -m pytest -q tests/bench/test_rate_limit.py
 
 test-rabbitmq: $(READY)  ## Run the main job over RabbitMQ (Debian's rabbitmq-server)
-	$(SERVICES) $(BIN)/python tests/rabbitmq.py .demo/services -- $(BIN)/python -X dev -m pytest tests/tasks/test_main_job.py
+	$(SERVICES) $(BIN)/python tests/rabbitmq.py .demo/services -- $(BIN)/python -X dev -m pytest tests/tasks/test_main_job.py tests/tasks/test_letterbox.py
 
 verify-js: $(READY)  ## Have JavaScript's library verify what every deliverer sends (Debian's nodejs, npm)
 	$(SERVICES) $(BIN)/python -X dev -m pytest tests/javascript
