@@ -8,7 +8,7 @@ TOOLS := $(VENV)/tools
 DEPLOYMENTS := systemd kubernetes compose
 SERVICES := $(BIN)/python deploy/demo/services.py .demo/services --
 
-.PHONY: help setup demo demo-serve demo-check test test-databases test-rabbitmq bench-rate-limit faults faults-small verify-js lint bandit audit types imports wheel wheel-check clean browser deploy-check several-hosts
+.PHONY: help setup demo demo-serve demo-check test test-databases test-rabbitmq bench-rate-limit faults faults-small verify-js lint bandit audit types imports wheel wheel-check clean browser deploy-check several-hosts image-check
 
 help:  ## Say what can be made
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
@@ -63,6 +63,9 @@ faults: $(READY)  ## Kill, cut and fill everything at full size, on both brokers
 faults-small: $(READY)  ## The same at a small size (5 min, as root)
 	$(BIN)/python -m tests.faults --jobs 2 --broker valkey $(ARGS)
 	$(BIN)/python -m tests.faults --jobs 2 --broker rabbitmq $(ARGS)
+
+image-check: $(READY)  ## Build the image without an engine, and start what is in it (Debian's buildah, debootstrap)
+	$(BIN)/python -m pytest tests/deployment/test_image.py
 
 several-hosts: $(READY)  ## Cut one of several hosts off and bring it back (network namespaces, as root)
 	$(BIN)/python -m pytest tests/deployment/test_several_hosts.py

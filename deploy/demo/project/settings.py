@@ -49,8 +49,6 @@ TEMPLATES = [
 ]
 
 HOOK_ALLOWED_MODELS = ["vehicles.Vehicle"]
-# The receivers of the demo are on this machine.
-HOOK_ALLOWED_NETWORKS = os.environ.get("HOOK_ALLOWED_NETWORKS", "127.0.0.0/8").split(",")
 HOOK_COLLECTION_DELIVERER = "vehicles.hooks.Collection.delay"
 HOOK_ELEMENT_DELIVERER = "vehicles.hooks.Element.delay"
 # Seconds before each attempt. The real schedule takes days; a demo has a minute.
