@@ -7,7 +7,7 @@ import hashlib
 import json
 from base64 import urlsafe_b64encode
 from functools import lru_cache
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
 from cryptography.fernet import Fernet, InvalidToken, MultiFernet
 from django.conf import settings
@@ -25,6 +25,10 @@ if TYPE_CHECKING:
 else:
     _TextField = models.TextField
     _JSONField = models.JSONField
+
+
+#: What every Fernet token begins with: its version, and the zeros of the time.
+_TOKEN_PREFIX: Final = "gAAAA"  # noqa: S105
 
 
 @sensitive_variables()
@@ -103,6 +107,19 @@ class EncryptedTextField(_TextField):
     def from_db_value(self, value: str | None, *_: Any) -> str | None:
         """Decrypt on the way back."""
         return None if value is None else decrypt(value)
+
+    def value_to_string(self, obj: models.Model) -> Any:
+        """For ``dumpdata``: the token, not what it stands for."""
+        return self.get_prep_value(self.value_from_object(obj))
+
+    def to_python(self, value: Any) -> Any:
+        """From ``loaddata``: the text that a token stands for."""
+        if not isinstance(value, str) or not value.startswith(_TOKEN_PREFIX):
+            return value
+        try:
+            return decrypt(value)
+        except SecretUnreadableError as error:
+            raise ValidationError(str(error), code="unreadable") from error
 
 
 class ScheduleField(_JSONField):

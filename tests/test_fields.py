@@ -1,5 +1,10 @@
+from io import StringIO
+
 import pytest
 from cryptography.fernet import Fernet
+from django.core import serializers
+from django.core.management import call_command
+from django.core.serializers.base import DeserializationError
 from django.db import connection
 
 from doh.exceptions import SecretUnreadableError
@@ -21,6 +26,24 @@ def test_the_database_never_sees_a_secret(db, hook_on):
         (stored,) = cursor.fetchone()
     assert hook.secret not in stored
     assert Hook.objects.get().secret == hook.secret
+
+
+def test_a_dump_holds_tokens_and_can_be_loaded(db, hook_on, settings):
+    hook = hook_on(Vehicle.objects.create(name="55"))
+    old = str(hook.secret)
+    hook.rotate_secret()
+    out = StringIO()
+    call_command("dumpdata", "doh.hook", stdout=out)
+    assert old not in out.getvalue()
+    assert str(hook.secret) not in out.getvalue()
+    Hook.objects.all().delete()
+    for loaded in serializers.deserialize("json", out.getvalue()):
+        loaded.save()
+    again = Hook.objects.get()
+    assert (again.secret, again.old_secrets) == (hook.secret, hook.old_secrets)
+    settings.SECRET_KEY = "another"
+    with pytest.raises(DeserializationError, match="HOOK_ENCRYPTION_KEYS"):
+        list(serializers.deserialize("json", out.getvalue()))
 
 
 def test_keys_are_rotated_by_putting_the_new_one_first(settings):
