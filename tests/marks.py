@@ -3,11 +3,12 @@
 PAYLOAD = "mark-payload-5b1e"
 QUERY = "mark-query-77c0"
 PASSWORD = "mark-password-a93d"
+HEADER = "mark-header-e20f"
 
 
 def all_marks(hooks):
     """Every mark by its name; of secrets the part behind the prefix, as in any encoding of them."""
-    marks = {"payload": PAYLOAD, "query": QUERY, "password": PASSWORD}
+    marks = {"payload": PAYLOAD, "query": QUERY, "password": PASSWORD, "header": HEADER}
     for hook in hooks:
         marks[f"secret of hook {hook.pk}"] = hook.secret.partition("_")[2]
         if hook.old_secrets:

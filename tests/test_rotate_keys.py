@@ -35,24 +35,29 @@ def hooks(hook_on, settings):
     """Five hooks under the old key, one with an old secret too; the new key is in use."""
     settings.HOOK_ENCRYPTION_KEYS = [OLD]
     bus = Vehicle.objects.create(name="55")
-    made = [hook_on(bus) for _ in range(5)]
+    made = [hook_on(bus, headers={"X-Token": "t"}) for _ in range(5)]
     made[0].rotate_secret()
     settings.HOOK_ENCRYPTION_KEYS = [NEW, OLD]
     return made
 
 
 def test_every_encrypted_column_is_known():
-    assert {"Hook.secret", "Hook.old_secrets"} <= set(map(str, rekeying.encrypted_columns()))
+    assert {"Hook.secret", "Hook.old_secrets", "Hook.headers"} <= set(
+        map(str, rekeying.encrypted_columns())
+    )
 
 
 def test_the_old_key_can_go_after_it(hooks, settings, capsys):
     lines = rotate(step=2)
     assert "Hook.secret: 5 written under the newest key." in lines
+    assert "Hook.headers: 5 written under the newest key." in lines
     assert "Hook.old_secrets: 1 written under the newest key." in lines
     assert "Hook.secret: 5/5 (100%)" in capsys.readouterr().err
     settings.HOOK_ENCRYPTION_KEYS = [NEW]
-    stored = {hook.pk: (hook.secret, hook.old_secrets) for hook in Hook.objects.all()}
-    assert stored == {hook.pk: (hook.secret, hook.old_secrets) for hook in hooks}
+    for hook in Hook.objects.all():
+        before = hooks[[one.pk for one in hooks].index(hook.pk)]
+        assert (hook.secret, hook.old_secrets) == (before.secret, before.old_secrets)
+        assert hook.headers == {"X-Token": "t"}
 
 
 def test_a_second_run_writes_nothing(hooks):

@@ -76,7 +76,11 @@ def bus(db):
 @pytest.fixture
 def hooks(bus, user, hook_on, receiver):
     """Hooks of every fate on a bus, marked; one rotated, two with targets that nobody may save."""
-    made = [hook_on(bus, action="*", target=marks.target(receiver, path)) for path in PATHS]
+    headers = {"Authorization": f"Bearer {marks.HEADER}"}
+    made = [
+        hook_on(bus, action="*", target=marks.target(receiver, path), headers=headers)
+        for path in PATHS
+    ]
     made[0].rotate_secret()
     urls = (marks.with_password(marks.target(receiver, "/")), "http://u:x@h:mark-password-a93d/")
     made += Hook.objects.bulk_create(
@@ -154,7 +158,7 @@ def test_no_log_no_command_and_no_page_gives_anything_away(
     work_once()
     assert Delivery.objects.count() == len(hooks)
     secrets = marks.all_marks(Hook.objects.all())
-    assert len(secrets) == 3 + len(hooks) + 1
+    assert len(secrets) == 4 + len(hooks) + 1
     signatures = {
         f"signature of {post.path}": post.headers["webhook-signature"].split(",")[-1]
         for post in receiver.posts

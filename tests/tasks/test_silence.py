@@ -120,7 +120,15 @@ def test_nothing_that_celery_carries_gives_anything_away(
     for thing in (bus, parcel):
         for url in [*urls, marks.with_password(urls[0])]:
             Hook.objects.bulk_create(
-                [Hook(user=user, content_object=thing, action="*", target=url)]
+                [
+                    Hook(
+                        user=user,
+                        content_object=thing,
+                        action="*",
+                        target=url,
+                        headers={"Authorization": f"Bearer {marks.HEADER}"},
+                    )
+                ]
             )
     Hook.objects.first().rotate_secret()
     running = workers(
@@ -166,6 +174,7 @@ def test_nothing_that_celery_carries_gives_anything_away(
     secret |= {f"signature {one}": part for one in sent for part in one.split(",")[-1:]}
     names = ("collection", "element", "beat", "flower", "callable")
     logs = {name: (running if name != "callable" else again).log(name) for name in names}
+    assert any(marks.HEADER in str(post.headers) for post in receiver.posts)
     assert "Dead letter" in logs["element"]
     assert "Dead letter" in logs["callable"]
     assert "after_deliver failed" in logs["element"]
