@@ -6,6 +6,8 @@ BIN := $(VENV)/bin
 READY := $(VENV)/ready
 TOOLS := $(VENV)/tools
 DEPLOYMENTS := systemd kubernetes compose
+# What several connections do to each other.
+REPEATABLE_READ_TESTS := $(addprefix tests/journal/test_,concurrency.py locks.py letters.py poison.py contract_batches.py contract_events.py contract_flush.py)
 SERVICES := $(BIN)/python deploy/demo/services.py .demo/services --
 
 .PHONY: help setup demo demo-serve demo-check test test-databases test-rabbitmq bench-rate-limit faults faults-small verify-js lint bandit audit types imports wheel wheel-check clean browser deploy-check several-hosts image-check
@@ -35,9 +37,10 @@ test: $(READY)  ## Run the whole suite on real servers
 	$(BIN)/coverage combine --quiet
 	$(BIN)/coverage report --fail-under=90
 
-test-databases: $(READY)  ## Run the journal's contract on SQLite and MariaDB (Debian's mariadb-server)
+test-databases: $(READY)  ## Run the journal's contract on SQLite, on MariaDB (Debian's mariadb-server), and on PostgreSQL under REPEATABLE READ
 	$(BIN)/python -X dev -m pytest tests/journal
 	$(BIN)/python tests/mariadb.py .demo/services -- $(BIN)/python -X dev -m pytest tests/journal
+	DOH_TEST_REPEATABLE_READ=1 $(SERVICES) $(BIN)/python -X dev -m pytest $(REPEATABLE_READ_TESTS)
 
 bench-rate-limit: $(READY)  ## Count how well four workers hold a rate limit over a minute
 	$(SERVICES) $(BIN)/python -m pytest -q tests/bench/test_rate_limit.py

@@ -16,6 +16,10 @@ DATABASES = {
     "default": dj_database_url.parse(os.environ.get("DATABASE_URL", "sqlite://:memory:")),
     "other": {"ENGINE": "django.db.backends.sqlite3", "NAME": ":memory:"},
 }
+if os.environ.get("DOH_TEST_REPEATABLE_READ"):
+    from psycopg import IsolationLevel
+
+    DATABASES["default"]["OPTIONS"] = {"isolation_level": IsolationLevel.REPEATABLE_READ}
 DATABASE_ROUTERS = ["tests.app.routers.OtherRouter"]
 if DATABASES["default"]["ENGINE"].endswith("mysql"):
     import pymysql
