@@ -144,7 +144,7 @@ def _rates(
     floor = newest - SAMPLE
     sample = rows.filter(pk__gt=floor)
     start = now - timedelta(seconds=WINDOW)
-    if floor > 0:
+    if rows.filter(pk__lte=floor).exists():
         oldest = sample.aggregate(oldest=Min(moment))["oldest"]
         start = max(start, oldest or start)
     minutes = max(1.0, (now - start).total_seconds()) / 60
