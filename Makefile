@@ -10,7 +10,7 @@ DEPLOYMENTS := systemd kubernetes compose
 REPEATABLE_READ_TESTS := $(addprefix tests/journal/test_,concurrency.py locks.py letters.py poison.py contract_batches.py contract_events.py contract_flush.py)
 SERVICES := $(BIN)/python deploy/demo/services.py .demo/services --
 
-.PHONY: help setup demo demo-serve demo-check test test-databases test-rabbitmq bench-rate-limit faults faults-small verify-js lint bandit audit types imports wheel wheel-check clean browser deploy-check several-hosts image-check
+.PHONY: help setup demo demo-serve demo-check test test-databases test-rabbitmq bench-rate-limit faults faults-small verify-js lint bandit audit types imports wheel wheel-check clean browser deploy-check several-hosts image-check observe-check
 
 help:  ## Say what can be made
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
@@ -53,6 +53,9 @@ verify-js: $(READY)  ## Have JavaScript's library verify what every deliverer se
 
 browser: $(TOOLS)  ## See Flower and the admin in Debian's chromium (SCREENSHOTS=docs/img renews the pictures)
 	$(BIN)/python -m pytest tests/deployment/test_browser.py
+
+observe-check: $(TOOLS)  ## Have Debian's prometheus scrape a real run: alerts, and every panel of the dashboard
+	$(BIN)/python -m pytest tests/deployment/test_observe.py
 
 deploy-check: $(TOOLS)  ## Open what is in deploy with the tools it is for, and run its commands
 	$(BIN)/python -m pytest $(addprefix tests/deployment/test_,$(addsuffix .py,$(DEPLOYMENTS)))

@@ -14,6 +14,9 @@ from doh.status import read_vitals, survey_broker
 from doh.status.ledger import count_dead, count_disabled, count_due
 from doh.telemetry import Gauge, brought
 
+#: Seconds that stand for no sweep at all: readings must be finite.
+_NEVER: Final = 1e9
+
 _Readings = Iterator[tuple[float, dict[str, str]]]
 
 
@@ -50,10 +53,8 @@ def _disabled() -> _Readings:
 
 
 def _sweep() -> _Readings:
-    """Nothing where nobody has ever swept."""
     age = read_vitals(get_journal()).sweep
-    if age is not None:
-        yield age, {}
+    yield _NEVER if age is None else age, {}
 
 
 def _queues() -> _Readings:

@@ -187,6 +187,12 @@ def test_gauges_tell_what_is_owed_and_for_how_long(bus, hook_on, receiver, setti
     assert ("doh.broker.up",) not in found
 
 
+def test_a_sweep_that_never_was_is_long_ago(db):
+    watched = Watched()
+    observe(watched.meters.get_meter("doh"))
+    assert watched.readings()["doh.sweep.age",] > 1e6
+
+
 def test_nothing_is_imported_where_telemetry_is_off():
     code = (
         "import sys, django; django.setup();"
