@@ -257,7 +257,8 @@ class Batch(models.Model):
 
     ``pairs`` is a list of ``[event id, [hook id, …]]`` and never changes; ``bodies`` holds the
     rendered dynamic payloads as ``{"event:hook": body}``, stored before the first byte is sent.
-    ``tries`` counts the claims since an outcome was last written.
+    ``tries`` counts the claims since an outcome was last written; an odd ``epoch`` is that of a
+    claim, at an even one the batch waits to be claimed.
     """
 
     id = models.BigAutoField(primary_key=True)

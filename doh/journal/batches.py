@@ -77,14 +77,18 @@ class BatchLedger(Ledger):
         with transaction.atomic(using=self.alias):
             now = self.now()
             return [
-                Ring(ring.batch_id, ring.epoch + 1)
+                Ring(ring.batch_id, queued(ring.epoch))
                 for ring in sorted(rings)
-                if self._batch(ring).update(due_at=now, epoch=F("epoch") + 1, tries=0)
+                if self._batch(ring).update(due_at=now, epoch=queued(ring.epoch), tries=0)
             ]
 
     @again
     def overdue_batches(self, limit: int, queue_lease: float) -> list[Ring]:
-        """Batches whose lease ran out, each with the doorbell to ring for it."""
+        """Batches whose lease ran out, each with the doorbell to ring for it.
+
+        One that nobody has claimed keeps its epoch: an older message for it, still somewhere in a
+        long queue, is as good as the new one, and whichever is heard first counts.
+        """
         with transaction.atomic(using=self.alias):
             now = self.now()
             due = self._lock(self._batches().filter(due_at__lte=now).order_by("due_at"), skip=True)
@@ -94,8 +98,8 @@ class BatchLedger(Ledger):
                 by_epoch[epoch].append(pk)
             later = now + timedelta(seconds=queue_lease)
             for epoch, ids in by_epoch.items():
-                self._batches().filter(pk__in=ids).update(epoch=epoch + 1, due_at=later)
-        return [Ring(pk, epoch + 1) for pk, epoch in rows]
+                self._batches().filter(pk__in=ids).update(epoch=queued(epoch), due_at=later)
+        return [Ring(pk, queued(epoch)) for pk, epoch in rows]
 
     def _owed(self, batch: Batch, claimed_before: int, now: datetime) -> list[Owed]:
         """What remains of a batch: pairs without a delivery, or whose delivery names it."""
@@ -144,3 +148,8 @@ def _waited(row: Mapping[str, Any], now: datetime) -> Waited:
     since, slot_at = row["deferred_at"], row["slot_at"]
     slot = None if slot_at is None else (slot_at - now).total_seconds()
     return Waited(since, (now - since).total_seconds(), slot, row["granted"])
+
+
+def queued(epoch: int) -> int:
+    """The epoch at which a batch may be claimed: claims are odd, what waits to be claimed even."""
+    return epoch + epoch % 2

@@ -43,6 +43,8 @@ class World:
         self.witness = start_witness(stage)
         self._secrets: dict[str, str] = {}
         self._saved = 0
+        #: Processes that ended by themselves and were started again.
+        self.restarted = 0
 
     def size(self, full: int, small: int) -> int:
         """How many of something this run is to see."""
@@ -100,7 +102,7 @@ class World:
         """
         started = monotonic()
         try:
-            wait_until(lambda: not self.open(), self.open, timeout)
+            self.wait(lambda: not self.open(), timeout)
         except AssertionError as error:
             self.result.violations.append(f"open {error}")
         taken = monotonic() - started
@@ -117,8 +119,13 @@ class World:
         return path.read_bytes().count(b"\n") if path.exists() else 0
 
     def wait(self, condition: Any, timeout: float = 60) -> None:
-        """Wait until a condition holds; fails with what is open."""
-        wait_until(condition, self.open, timeout)
+        """Wait until it holds, with the service manager at work; fails with what is open."""
+
+        def holds() -> bool:
+            self.restarted += len(self.crew.supervise())
+            return bool(condition())
+
+        wait_until(holds, self.open, timeout)
 
     def pause(self, low: float, high: float) -> None:
         """Let some time go by, as much as the seed says."""
@@ -130,11 +137,14 @@ class World:
         self.result.notes["looks"] = self.result.notes.get("looks", 0) + 1
 
     def judge(self, bound: int = 0, **options: Any) -> None:
-        """Let the checker look at everything, and fill the result in."""
+        """Let the checker look at everything, with nobody at work, and fill the result in."""
+        self.crew.end()
         found, result = check(self.folder, **options), self.result
         result.events, result.deliveries = found.events, found.deliveries
         result.lost, result.phantom = len(found.lost), len(found.phantom)
         result.duplicates, result.bound = found.duplicates, bound
+        if self.restarted:
+            result.notes["restarted"] = self.restarted
         result.after_deliver_again = found.after_deliver_again
         result.violations += found.violations()
         if found.duplicates > bound:

@@ -25,17 +25,28 @@ def test_whoever_was_given_up_for_dead_changes_nothing(journal, batch):
     assert not Delivery.objects.exists()
 
 
-def test_a_sweep_gives_an_overdue_batch_a_new_epoch_once(journal, batch):
+def test_a_sweep_gives_an_overdue_claim_a_new_epoch_once(journal, batch):
+    journal.claim_batch(batch, LEASE)
     assert journal.overdue_batches(10, 600) == []
     make_due(Batch)
-    assert journal.overdue_batches(10, 600) == [Ring(batch.batch_id, 1)]
+    assert journal.overdue_batches(10, 600) == [Ring(batch.batch_id, 2)]
     assert journal.overdue_batches(10, 600) == []
+
+
+def test_a_message_that_waits_longer_than_the_queue_lease_is_still_heard(journal, batch):
+    for _ in range(3):
+        make_due(Batch)
+        assert journal.overdue_batches(10, 600) == [batch]
+    assert journal.claim_batch(batch, LEASE).epoch == 1
+    assert journal.claim_batch(batch, LEASE) is None
+    make_due(Batch)
+    assert journal.overdue_batches(10, 600) == [Ring(batch.batch_id, 2)]
 
 
 def test_what_is_handed_back_is_due_at_once_at_a_new_epoch(journal, batch):
     claim = journal.claim_batch(batch, LEASE)
     assert journal.hand_back([claim.ring]) == [Ring(batch.batch_id, 2)]
-    assert journal.overdue_batches(10, 600) == [Ring(batch.batch_id, 3)]
+    assert journal.overdue_batches(10, 600) == [Ring(batch.batch_id, 2)]
 
 
 def test_only_the_remainder_is_owed_after_a_partial_flush(journal, batch):

@@ -71,7 +71,10 @@ def _flush(world: World) -> None:
     if world.stage.broker_name == RABBITMQ:
         with Connection(world.stage.broker.url) as connection:
             for queue in task_queues(world.stage.broker.url):
-                queue(connection.default_channel).purge()
+                bound = queue(connection.default_channel)
+                # A broker that came back empty has no queue that nobody consumes.
+                bound.declare()
+                bound.purge()
     with redis.Redis.from_url(world.stage.valkey.url) as client:
         client.flushall()
 

@@ -52,22 +52,14 @@ def _kill_once(world: World, number: int) -> None:
         return
     _count(world, point)
     if whole:
-        _bring_back_the_dead(world)
+        # Its leader is gone, too.
+        wait_until(world.crew.supervise, world.open)
 
 
 def _count(world: World, where: str) -> None:
     world.result.kills += 1
     places = world.result.notes.setdefault("killed", {})
     places[where] = places.get(where, 0) + 1
-
-
-def _bring_back_the_dead(world: World) -> None:
-    """A group killed itself, its leader too: find it, and start it again."""
-    workers = [name for name in world.crew.processes if not name.startswith(("web", "beat"))]
-    wait_until(lambda: any(world.crew.processes[name].poll() is not None for name in workers))
-    for name in workers:
-        if world.crew.processes[name].poll() is not None:
-            _bring_back(world, name)
 
 
 def _bring_back(world: World, name: str) -> None:
