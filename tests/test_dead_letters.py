@@ -5,12 +5,14 @@ from datetime import timedelta
 from io import StringIO
 
 import pytest
+import requests
 from django.core.management import CommandError, call_command
 from django.utils import timezone
 
 from doh.deliverers.chores import work_once
 from doh.journal import Journal
 from doh.models import Delivery, Event
+from tests import project
 from tests.app.models import Parcel, Vehicle
 
 pytestmark = pytest.mark.django_db(transaction=True)
@@ -164,3 +166,19 @@ def test_waiting_deliveries_are_retried_when_somebody_says_so(bus, hook_on, rece
     work_once()
     assert Delivery.objects.get().attempts == 2
     assert Delivery.objects.get().status == "succeeded"
+
+
+def test_an_outcome_that_no_column_takes_is_a_dead_letter_and_its_neighbours_are_delivered(
+    bus, hook_on, settings
+):
+    settings.HOOK_ELEMENT_DELIVERER = "tests.project.element"
+    hooks = [hook_on(bus) for _ in range(3)]
+    answer = requests.Response()
+    answer.status_code = -1
+    project.reset()
+    project.answers.extend([None, answer, None])
+    bus.save()
+    rows = dict(Delivery.objects.values_list("hook_id", "status"))
+    assert [rows[hook.pk] for hook in hooks] == ["succeeded", "dead", "succeeded"]
+    assert "could not be written" in letters("list")
+    project.reset()
