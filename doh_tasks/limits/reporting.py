@@ -20,6 +20,8 @@ FRESH: Final = 1.0
 #: Seconds after which it asks before it sends, since it was idle.
 STALE: Final = 5.0
 _TALLIED_HOSTS: Final = 100_000
+#: The guard refused the address: that says nothing of the host.
+_UNHEARD: Final = Verdict.BLOCKED
 _ASKS_FOR_A_PAUSE: Final = (429, 503)
 
 
@@ -164,7 +166,7 @@ def _told(outcomes: Sequence[Outcome]) -> dict[str, _Seen]:
 def _seen(outcomes: Iterable[Outcome]) -> dict[str, _Seen]:
     found: dict[str, _Seen] = {}
     for one in outcomes:
-        if one.host and (one.attempted or one.detail == BUSY):
+        if one.host and one.verdict is not _UNHEARD and (one.attempted or one.detail == BUSY):
             found.setdefault(one.host, _Seen()).take(one)
     return found
 

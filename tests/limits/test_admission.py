@@ -128,6 +128,15 @@ def test_what_a_hook_did_wrong_is_not_held_against_its_host(make_work):
     assert len(admit(make_work(1)).jobs) == 1
 
 
+def test_a_post_that_the_guard_refused_is_no_answer_of_the_host(make_work):
+    blocked = Outcome(Verdict.BLOCKED, "refused", host="a.example")
+    report([bad(job) for job in make_work(4).jobs])
+    report([job.settle(blocked) for job in make_work(9).jobs])
+    assert len(admit(make_work(1)).jobs) == 1
+    report([bad(job) for job in make_work(1).jobs])
+    assert admit(make_work(1)).jobs == ()
+
+
 def test_retry_after_pauses_the_target_for_every_hook(make_work):
     report([bad(make_work().jobs[0], status_code=429, retry_after=90.0)])
     work = admit(make_work(1, hook=2))

@@ -7,6 +7,7 @@ from types import SimpleNamespace
 import pytest
 
 from doh.dispatch import Job
+from doh.wire.target import parse_target
 from doh_tasks.pump.flight import Flight
 from doh_tasks.pump.runway import STUCK, Left, Ready, Runway
 
@@ -21,8 +22,8 @@ def runway():
 def flight(*targets, holds=(), valid_until=NOW + 60):
     holds = [*holds, *[0.0] * len(targets)]
     jobs = deque(
-        Job(None, f"http://{target}/", None, "{}", target, None, hold=hold)
-        for target, hold in zip(targets, holds, strict=False)
+        Job(None, url, None, "{}", parse_target(url), None, hold=hold)
+        for url, hold in zip(map("http://{}/".format, targets), holds, strict=False)
     )
     return Flight(
         journal=None,
