@@ -76,6 +76,14 @@ image-check: $(READY)  ## Build the image without an engine, and start what is i
 several-hosts: $(READY)  ## Cut one of several hosts off and bring it back (network namespaces, as root)
 	$(BIN)/python -m pytest tests/deployment/test_several_hosts.py
 
+.PHONY: conformance fuzz
+conformance: $(READY)  ## Dial every denied address by every deliverer, in a network of its own (4 min, as root)
+	$(BIN)/python -m tests.conformance $(ARGS)
+
+FUZZ := 200000
+fuzz: $(READY)  ## Fuzz what is accepted as a target or header (FUZZ=inputs)
+	$(BIN)/python -m tests.conformance.fuzz_targets -runs=$(FUZZ) -max_len=400 -verbosity=0 .demo/fuzz
+
 lint: $(READY)  ## Check format and style
 	$(BIN)/ruff format --check .
 	$(BIN)/ruff check .

@@ -14,8 +14,8 @@ from doh.wire.request import Request
 
 #: Bytes of an answer's body that are kept; reading ends there.
 BODY_LIMIT: Final = 16_384
-#: Bytes of headers that are kept for ``after_deliver``.
-HEADER_LIMIT: Final = 65_536
+#: Bytes of headers, interim answers included, past which an answer is none (libcurl keeps 300 KB).
+HEADER_LIMIT: Final = 32_768
 
 _EMPTY_LINES: Final = (b"\r\n", b"\n")
 _BROKEN: Final = "the connection to the target failed"
@@ -51,10 +51,11 @@ class Limits:
 class Sink:
     """One transfer's end of libcurl: opens its socket, and takes the answer in, up to a limit."""
 
-    __slots__ = ("_policy", "body", "full", "headed", "headers", "keep_headers", "refused")
+    __slots__ = ("_policy", "_read", "body", "full", "headed", "headers", "keep_headers", "refused")
 
     def __init__(self, policy: Policy, *, keep_headers: bool) -> None:
         self._policy = policy
+        self._read = 0
         self.body = bytearray()
         self.headers = bytearray()
         self.keep_headers = keep_headers
@@ -87,9 +88,10 @@ class Sink:
         elif line.startswith(b"HTTP/"):
             self.headed = False
             self.headers.clear()
-        if self.keep_headers and len(self.headers) < HEADER_LIMIT:
+        if self.keep_headers:
             self.headers += line
-        return len(line)
+        self._read += len(line)
+        return len(line) if self._read <= HEADER_LIMIT else 0
 
 
 def new_handle(limits: Limits) -> pycurl.Curl:
