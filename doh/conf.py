@@ -94,7 +94,8 @@ def atomic_saves() -> bool:
 def retry_schedule() -> Sequence[float]:
     """Seconds to wait before attempt 1, 2, 3 and so on; its length is the number of attempts."""
     value = _get("HOOK_RETRY_SCHEDULE", STANDARD_SCHEDULE)
-    checked = usable_schedule(value)
+    # The default needs no check, and it is asked for once for every hook of a batch.
+    checked = STANDARD_SCHEDULE if value is STANDARD_SCHEDULE else usable_schedule(value)
     if checked is None:
         raise HookConfigurationError(
             f"HOOK_RETRY_SCHEDULE must be {A_SCHEDULE}, such as [0, 60, 3600], not {value!r}."

@@ -19,7 +19,7 @@ from doh.exceptions import (
     SecretUnreadableError,
     reason_of,
 )
-from doh.fields import decrypt, read_headers, stored
+from doh.fields import Keys, current_keys, decrypt, read_headers, stored
 from doh.journal import BatchClaim, Journal, Owed, Settled
 from doh.lease import Lease
 from doh.models import Event, Hook
@@ -63,6 +63,8 @@ class Job:
     post: Post = UNTRACED
     #: Seconds before each attempt: the hook's own, or those of the settings.
     schedule: Sequence[float] = field(default_factory=conf.retry_schedule)
+    #: Whether it carries GitHub's form of a signature too.
+    hub_signature: bool = False
 
     @property
     def endpoint(self) -> str:
@@ -84,7 +86,7 @@ class Job:
             message=self.hook.message,
             traceparent=self.post.begin(),
             keyring=self.hook.keyring,
-            hub_signature=conf.hub_signature(),
+            hub_signature=self.hub_signature,
             custom=self.hook.headers,
         )
 
@@ -126,15 +128,16 @@ def prepare(journal: Journal, claim: BatchClaim, dump_for: DumpFor) -> Work | No
     bodies = _Bodies(journal, claim, dump_for)
     hooks = _hooks(journal, claim.owed)
     now = journal.now()
-    drift = drift_from(now)
+    terms = _Terms(current_keys(), conf.hub_signature(), drift_from(now))
     ended = _ended(journal, claim, events, hooks, now)
     jobs: list[Job] = []
     settled: list[Settled] = []
+    schedule = conf.retry_schedule()
     for owed in claim.owed:
         if not lease.keep():
             return None
         found = ended.get(owed.pair) or _job(
-            owed, events[owed.event_id], hooks[owed.hook_id], bodies, drift
+            owed, events[owed.event_id], hooks[owed.hook_id], bodies, terms
         )
         if isinstance(found, Job):
             jobs.append(found)
@@ -174,10 +177,10 @@ class _HookRow:
     rate: str
     retry_schedule: object
 
-    def keyring(self) -> Keyring:
+    def keyring(self, keys: Keys) -> Keyring:
         """What the hook signs with; raises `SecretUnreadableError`."""
-        old = None if self.old_token is None else decrypt(self.old_token)
-        keyring = Keyring.of(decrypt(self.token), old)
+        old = None if self.old_token is None else decrypt(self.old_token, keys)
+        keyring = Keyring.of(decrypt(self.token, keys), old)
         keyring.check()
         return keyring
 
@@ -187,6 +190,18 @@ class _HookRow:
         Raises `SecretUnreadableError`, `BadHeadersError`.
         """
         return check_headers(read_headers(self.sealed_headers)) if self.sealed_headers else ()
+
+
+@dataclass(frozen=True, slots=True)
+class _Terms:
+    """What holds for every POST of a batch.
+
+    It is asked for once: a setting takes longer to look up than a POST to sign.
+    """
+
+    keys: Keys
+    hub_signature: bool
+    drift: float
 
 
 class _Bodies:
@@ -289,13 +304,13 @@ def _why_ended(event: Event | None, hook: _HookRow | None, now: datetime) -> str
     return ""
 
 
-def _job(owed: Owed, event: Event, hook: _HookRow, bodies: _Bodies, drift: float) -> Job | Outcome:
+def _job(owed: Owed, event: Event, hook: _HookRow, bodies: _Bodies, terms: _Terms) -> Job | Outcome:
     """The POST of one pair, or the outcome of a pair that gets none."""
     try:
         place = parse_target(hook.target)
         # The body comes first: a secret that can't be read yet must not cost the pair its payload.
         body = bodies.body(owed, event)
-        keyring = hook.keyring()
+        keyring = hook.keyring(terms.keys)
         headers = hook.headers()
     except (BadTargetError, BadHeadersError) as error:
         return Outcome(Verdict.DEAD, str(error), attempted=False, disable=str(error))
@@ -304,7 +319,7 @@ def _job(owed: Owed, event: Event, hook: _HookRow, bodies: _Bodies, drift: float
     except SecretUnreadableError as error:
         return Outcome(Verdict.RETRY, str(error), attempted=False, retry_after=UNREADABLE_PAUSE)
     message = Message(event.uid, event.name, event.object_id, event.pk, event.traceparent)
-    current = CurrentHook(hook.id, keyring, message, drift, headers)
+    current = CurrentHook(hook.id, keyring, message, terms.drift, headers)
     trace = event.traceparent
     return Job(
         owed=owed,
@@ -316,6 +331,7 @@ def _job(owed: Owed, event: Event, hook: _HookRow, bodies: _Bodies, drift: float
         rate=hook.rate,
         post=UNTRACED if trace is None else telemetry().post(trace, place.host, owed.attempts + 1),
         schedule=_schedule(hook),
+        hub_signature=terms.hub_signature,
     )
 
 

@@ -27,6 +27,9 @@ else:
     _JSONField = models.JSONField
 
 
+#: Fernet keys, newest first.
+Keys = tuple[str, ...]
+
 #: What every Fernet token begins with: its version, and the zeros of the time.
 _TOKEN_PREFIX: Final = "gAAAA"  # noqa: S105
 
@@ -34,18 +37,21 @@ _TOKEN_PREFIX: Final = "gAAAA"  # noqa: S105
 @sensitive_variables()
 def encrypt(text: str) -> str:
     """The text as a Fernet token under the newest key."""
-    return _box(_keys()).encrypt(text.encode()).decode()
+    return _box(current_keys()).encrypt(text.encode()).decode()
 
 
-def decrypt(token: str) -> str:
-    """The text of a token made by `encrypt`; raises `SecretUnreadableError` if no key fits."""
-    return _decrypt(token, _keys())
+def decrypt(token: str, keys: Keys | None = None) -> str:
+    """The text of a token made by `encrypt`; raises `SecretUnreadableError` if no key fits.
+
+    ``keys`` are the `current_keys`, for whoever decrypts many.
+    """
+    return _decrypt(token, current_keys() if keys is None else keys)
 
 
 def is_newest(token: str) -> bool:
     """Whether a token was made with the newest key."""
     try:
-        Fernet(_keys()[0]).decrypt(token)
+        Fernet(current_keys()[0]).decrypt(token)
     except InvalidToken:
         return False
     return True
@@ -62,8 +68,8 @@ def stored(name: str) -> "models.ExpressionWrapper[Any]":
     return models.ExpressionWrapper(models.F(name), output_field=models.TextField())
 
 
-def _keys() -> tuple[str, ...]:
-    """The keys, newest first.
+def current_keys() -> Keys:
+    """The keys of the present settings, newest first.
 
     Those derived from ``SECRET_KEY`` come last: what was written before a project had keys of
     its own stays readable.

@@ -6,11 +6,8 @@ from typing import Any
 
 import ujson
 from django.db import models
-from django.db.models import Subquery
-from django.db.models.functions import Coalesce
 
-from doh.clock import DatabaseNow
-from doh.journal import ledger_alias
+from doh.journal import get_journal, ledger_alias
 from doh.models import DELETED, DETAIL_LENGTH, Event, Hook, content_type_of
 from doh.payloads import Content
 from doh.querysets import HookQuerySet
@@ -79,18 +76,18 @@ def is_heard(subject: Subject) -> bool:
 
     A deletion is, wherever the object has hooks at all: settled, it is what prunes them.
     """
-    hooks = listeners(subject)
     if subject.action == DELETED:
         own = Hook.objects.using(ledger_alias()).filter(
             content_type_id=subject.content_type_id, object_id=subject.object_id
         )
-        return own.exists() or hooks.filter(disabled_at=None).exists()
-    return hooks.filter(disabled_at=None).exists()
+        if own.exists():
+            return True
+    return get_journal().is_heard(subject.content_type_id, subject.object_id, subject.action)
 
 
 def write(subject: Subject, content: Content, handling: Handling) -> Event:
     """INSERT the event, due at once by the database's clock."""
-    return Event.objects.using(ledger_alias()).create(
+    event = Event(
         content_type_id=subject.content_type_id,
         label=subject.label,
         object_id=subject.object_id,
@@ -102,6 +99,6 @@ def write(subject: Subject, content: Content, handling: Handling) -> Event:
         snapshot=content.snapshot,
         error=content.error[:DETAIL_LENGTH],
         traceparent=telemetry().traceparent(),
-        hooks_until=Coalesce(Subquery(Hook.objects.order_by("-pk").values("pk")[:1]), 0),
-        due_at=DatabaseNow(),
     )
+    get_journal().record(event)
+    return event

@@ -1,6 +1,7 @@
 """Collect events: claim what is due, fan it out, and have the batches delivered."""
 
 import logging
+from collections.abc import Sequence
 
 from celery import chord, current_app, shared_task
 from celery.backends.base import DisabledBackend
@@ -8,30 +9,37 @@ from celery.backends.base import DisabledBackend
 from doh import conf
 from doh.deliverers.celery import doorbell
 from doh.deliverers.project import keep_built_in
+from doh.deliverers.resolve import element, uses_eventlet
+from doh.exceptions import HookConfigurationError
 from doh.fanout import fan_out
-from doh.journal import Journal, Ring, get_journal
+from doh.journal import EventClaim, Journal, Ring, get_journal
 from doh.names import COLLECT, DELIVER_BATCH
 from doh.telemetry import telemetry
+from doh_tasks.element import deliver_here
 from doh_tasks.queues import COLLECTION_QUEUE, ELEMENT_QUEUE, FINISH
 
 logger = logging.getLogger(__name__)
 
 #: Events that one claim takes.
-CLAIM = 200
+CLAIM = 500
 
 
 @shared_task(name=COLLECT, ignore_result=True)
 def collect() -> None:
     """Fan out every event that is due.
 
-    The doorbell comes off first: an event that is committed while this runs rings again.
+    The doorbell comes off first: an event that is committed while this runs rings again. A few
+    events with a few hooks are sent from here; a backlog is work for all the element workers.
     """
     doorbell.answered()
     journal = get_journal()
     while claims := journal.claim_events(CLAIM, conf.lease()):
         with telemetry().working(COLLECTION_QUEUE, (claim.traceparent for claim in claims)):
-            for rings in fan_out(journal, keep_built_in(journal, claims)):
-                send(journal, rings)
+            kept = keep_built_in(journal, claims)
+            here = len(claims) < CLAIM and _pumped(kept)
+            for rings in fan_out(journal, kept):
+                if not (here and len(rings) == 1 and deliver_here(journal, rings[0])):
+                    send(journal, rings)
 
 
 def send(journal: Journal, rings: list[Ring], queue: str = ELEMENT_QUEUE) -> None:
@@ -43,6 +51,15 @@ def send(journal: Journal, rings: list[Ring], queue: str = ELEMENT_QUEUE) -> Non
     except Exception:  # any broker, any fault: the ledger knows what is owed
         logger.exception("%d batches could not be published; the sweep finds them", len(rings))
         journal.hand_back(rings)
+
+
+def _pumped(claims: Sequence[EventClaim]) -> bool:
+    """Whether the pump sends these: no callable of the project's own, which may take its time."""
+    try:
+        built_in = element().kind is not None
+    except HookConfigurationError:
+        return False  # For the element workers to complain of.
+    return built_in and not any(uses_eventlet(one.deliverer) for one in claims)
 
 
 def _publish(rings: list[Ring], queue: str) -> None:

@@ -14,11 +14,11 @@ from doh.deliverers.resolve import dump_for, element, element_at, uses_eventlet
 from doh.deliverers.sending import Sender, sender_for
 from doh.dispatch import Work, prepare
 from doh.exceptions import BadTargetError, HookConfigurationError, stack_of
-from doh.journal import Ring, get_journal
+from doh.journal import Journal, Ring, get_journal
 from doh.names import DELIVER_BATCH, POST_ONCE
 from doh.telemetry import telemetry
 from doh_tasks.limits import HOLD, admit
-from doh_tasks.pump import current_pump, stop_pump
+from doh_tasks.pump import Flight, current_pump, stop_pump
 from doh_tasks.queues import ELEMENT_QUEUE
 from doh_tasks.results import announce
 
@@ -34,22 +34,33 @@ def deliver_batch(batch_id: int, epoch: int) -> None:
 
     It waits while the pump is full, before the claim: a lease is for sending, not for queueing.
     """
-    pump = current_pump(announce)
-    pump.wait_for_room()
+    current_pump(announce).wait_for_room()
     journal = get_journal()
-    claim = journal.claim_batch(Ring(batch_id, epoch), conf.lease())
-    work = None if claim is None else prepare(journal, claim, dump_for)
+    work = _claim(journal, Ring(batch_id, epoch))
     if work is None:
         return
     with telemetry().working(ELEMENT_QUEUE, work.traces):
         sender = _inline_sender(work)
-        # Only the pump can hold a POST back.
-        work = admit(work, HOLD if sender is None else 0.0)
-        if sender is not None:
-            inline.send_work(journal, work, sender, announce)
-            return
-        flight = pump.submit(journal, work, watcher_of(element().kind))
-        flight.done.wait(PATIENCE)
+        if sender is None:
+            _launch(journal, work).done.wait(PATIENCE)
+        else:
+            # Only the pump can hold a POST back.
+            inline.send_work(journal, admit(work, 0.0), sender, announce)
+
+
+def deliver_here(journal: Journal, ring: Ring) -> bool:
+    """Send a batch from this process, and don't wait for it; False if it has no room for one.
+
+    For whoever just made a batch that is alone: a message about it would take longer and cost
+    more than its POSTs.
+    """
+    if not current_pump(announce).wait_for_room(0):
+        return False
+    work = _claim(journal, ring)
+    if work is not None:
+        with telemetry().working(ELEMENT_QUEUE, work.traces):
+            _launch(journal, work)
+    return True
 
 
 @shared_task(name=POST_ONCE, ignore_result=True)
@@ -69,6 +80,16 @@ def post_once(token: str) -> None:
         logger.warning("An unattached POST was not made: %s", error)
     except Exception as error:  # noqa: BLE001 - a project's subclass
         logger.error("An unattached POST by %s failed: %s", path, stack_of(error))
+
+
+def _claim(journal: Journal, ring: Ring) -> Work | None:
+    claim = journal.claim_batch(ring, conf.lease())
+    return None if claim is None else prepare(journal, claim, dump_for)
+
+
+def _launch(journal: Journal, work: Work) -> Flight:
+    watcher = watcher_of(element().kind)
+    return current_pump(announce).submit(journal, admit(work, HOLD), watcher)
 
 
 def _inline_sender(work: Work) -> Sender | None:

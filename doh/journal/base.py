@@ -6,11 +6,13 @@ from doh.journal.failing import FailingLedger
 from doh.journal.heartbeats import HeartbeatLedger
 from doh.journal.letters import LetterLedger
 from doh.journal.pruning import PruneLedger
+from doh.journal.recording import RecordLedger
 from doh.journal.retrying import RetryLedger
 from doh.journal.salvage import SalvageLedger
 
 
 class Journal(
+    RecordLedger,
     EventLedger,
     BatchLedger,
     SalvageLedger,

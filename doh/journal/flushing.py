@@ -72,7 +72,7 @@ class FlushLedger(Ledger):
         """Write first outcomes; returns the keys of the deliveries that were new."""
         known = self._delivery_ids(one.owed.pair for one in settled)
         new = [one for one in settled if one.owed.pair not in known]
-        self._deliveries().bulk_create([delivery_of(one, now) for one in new])
+        self._deliveries().bulk_create([_delivery(one, now) for one in new])
         return self._delivery_ids(one.owed.pair for one in new)
 
     def _update_deliveries(
@@ -86,9 +86,7 @@ class FlushLedger(Ledger):
         }
         mine = [one for one in settled if one.owed.pair in known]
         for one in mine:
-            row = delivery_of(one, now)
-            change = {name: getattr(row, name) for name in OUTCOME_COLUMNS}
-            owned.filter(pk=known[one.owed.pair]).update(**change)
+            owned.filter(pk=known[one.owed.pair]).update(**_outcome(one, now))
         return {one.owed.pair: known[one.owed.pair] for one in mine}
 
     def _write_attempts(
@@ -147,26 +145,33 @@ class FlushLedger(Ledger):
             self._tell_disabled(ids)
 
 
-def delivery_of(one: Settled, now: datetime) -> Delivery:
-    """The ledger row that an outcome makes of its pair."""
-    return Delivery(
-        event_id=one.owed.event_id,
-        hook_id=one.owed.hook_id,
-        status=one.status,
-        attempts=one.attempts,
-        due_at=None if one.delay is None else now + timedelta(seconds=one.delay),
-        batch_id=None,
-        body=one.body,
-        status_code=one.outcome.status_code,
-        detail=one.outcome.full_detail[:DETAIL_LENGTH],
-        host=one.outcome.host[:_HOST_LENGTH],
-        blocked=_is_blocked(one),
-        updated_at=now,
-        pending=one.owed.pending and _still_pending(one, now),
-        deferred_at=_deferred_since(one, now) if one.deferred else None,
-        slot_at=None if one.slot is None else now + timedelta(seconds=one.slot),
-        granted=one.granted,
+def outcome_row(one: Settled, now: datetime) -> tuple[Any, ...]:
+    """What an outcome writes, in the order of `OUTCOME_COLUMNS`."""
+    return (
+        one.status,
+        one.attempts,
+        None if one.delay is None else now + timedelta(seconds=one.delay),
+        None,
+        one.body,
+        one.outcome.status_code,
+        one.outcome.full_detail[:DETAIL_LENGTH],
+        one.outcome.host[:_HOST_LENGTH],
+        _is_blocked(one),
+        now,
+        one.owed.pending and _still_pending(one, now),
+        _deferred_since(one, now) if one.deferred else None,
+        None if one.slot is None else now + timedelta(seconds=one.slot),
+        one.granted,
     )
+
+
+def _outcome(one: Settled, now: datetime) -> dict[str, Any]:
+    return dict(zip(OUTCOME_COLUMNS, outcome_row(one, now), strict=True))
+
+
+def _delivery(one: Settled, now: datetime) -> Delivery:
+    """The ledger row that a first outcome makes of its pair."""
+    return Delivery(event_id=one.owed.event_id, hook_id=one.owed.hook_id, **_outcome(one, now))
 
 
 def _deferred_since(one: Settled, now: datetime) -> datetime:

@@ -2,7 +2,8 @@
 
 import time
 from dataclasses import dataclass, field
-from typing import Final
+from functools import lru_cache
+from typing import Final, NamedTuple
 from urllib.parse import quote
 
 from doh.wire.headers import Headers
@@ -11,10 +12,10 @@ from doh.wire.target import Target, parse_target
 
 #: What may stand in a header as it is; the rest of an action or a key is percent-encoded.
 _HEADER_SAFE: Final = "!#$&'()*+,-./:;<=>?@[]^_`{|}~"
+_FIXED: Final = (("Content-Type", "application/json"), ("Accept-Encoding", "identity"))
 
 
-@dataclass(frozen=True, slots=True)
-class Message:
+class Message(NamedTuple):
     """What is said of an event to every hook: the same at each attempt."""
 
     uid: str
@@ -69,17 +70,11 @@ def build_request(
     ``traceparent`` stands for the message's own, ``custom`` are the hook's own headers.
     """
     raw = body.encode()
-    headers = [("Content-Type", "application/json"), ("Accept-Encoding", "identity"), *custom]
+    headers = [*_FIXED, *custom]
     if not any(name.lower() == "user-agent" for name, _ in custom):
         headers.append(("User-Agent", user_agent))
     if message is not None:
-        headers += [
-            ("webhook-id", message.uid),
-            ("webhook-timestamp", str(timestamp)),
-            ("Doh-Event", quote(message.event, safe=_HEADER_SAFE)),
-            ("Doh-Object", quote(message.object_id, safe=_HEADER_SAFE)),
-            ("Doh-Sequence", str(message.sequence)),
-        ]
+        headers += [*_about(message), ("webhook-timestamp", str(timestamp))]
         if keyring is not None:
             headers.append(("webhook-signature", keyring.signatures(message.uid, timestamp, raw)))
         trace = traceparent or message.traceparent
@@ -89,3 +84,14 @@ def build_request(
         hub = keyring.hub_signature(raw)
         headers += [] if hub is None else [("X-Hub-Signature-256", hub)]
     return Request(parse_target(target), target, tuple(headers), raw)
+
+
+@lru_cache(maxsize=1_024)
+def _about(message: Message) -> Headers:
+    """What the headers say of an event: the same for each of its hooks."""
+    return (
+        ("webhook-id", message.uid),
+        ("Doh-Event", quote(message.event, safe=_HEADER_SAFE)),
+        ("Doh-Object", quote(message.object_id, safe=_HEADER_SAFE)),
+        ("Doh-Sequence", str(message.sequence)),
+    )

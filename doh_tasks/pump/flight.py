@@ -24,8 +24,9 @@ class Seen:
 class Flight:
     """The jobs of one claimed batch: waiting, in the air, or landed and not yet written.
 
-    Only the loop's thread touches ``jobs``, only the scribe's the fields below it. ``began`` is
-    when it was made, in monotonic seconds: its jobs are held from then on.
+    Only the loop's thread touches ``jobs`` and ``flying`` (jobs it has not reported), only the
+    scribe's the fields below them. ``began`` is when it was made, in monotonic seconds: its jobs
+    are held from then on.
     """
 
     journal: Journal
@@ -41,11 +42,15 @@ class Flight:
     began: float
     oldest: float
     seen: list[Seen] = field(default_factory=list)
+    flying: int = field(init=False)
     #: Jobs were left: what remains of the batch lives on.
     cut_short: bool = False
     #: The batch is somebody else's now.
     lost: bool = False
     done: threading.Event = field(default_factory=threading.Event)
+
+    def __post_init__(self) -> None:
+        self.flying = len(self.jobs)
 
     @classmethod
     def of(

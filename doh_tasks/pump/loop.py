@@ -31,6 +31,9 @@ from doh_tasks.pump.transfer import (
 #: Seconds that the loop sleeps at most; it is woken for everything that matters.
 _NAP: Final = 1.0
 _IDLE_HANDLES: Final = 256
+#: Transfers started between two looks at the sockets: a quick receiver answers the first of them
+#: meanwhile, and the next ones find a warm connection instead of opening one each.
+_BURST: Final = 32
 #: Seconds after which a job is tried again whose host did not keep up.
 _COME_BACK: Final = (5.0, 10.0)
 
@@ -67,12 +70,15 @@ class Loop:
         self._air: dict[pycurl.Curl, _Transfer] = {}
         self._idle: list[pycurl.Curl] = []
         self._timer: float | None = None
+        #: More may start at once; it waits for a look at the sockets only.
+        self._eager = False
         self._stopped = False
         self._selector = selectors.DefaultSelector()
         self._bell, self._ear = socket.socketpair()
         self._bell.setblocking(False)
         self._ear.setblocking(False)
         self._selector.register(self._ear, selectors.EVENT_READ)
+        self._watched: set[int] = set()
         self._multi = pycurl.CurlMulti()
         self._multi.setopt(pycurl.M_PIPELINING, 0)
         self._multi.setopt(pycurl.M_MAXCONNECTS, capacity)
@@ -118,7 +124,7 @@ class Loop:
             if key.fileobj is self._ear:
                 self._hear()
             else:
-                self._multi.socket_action(key.fd, _curl_mask(mask))
+                self._multi.socket_action(key.fd, mask)
         if self._timer is not None and self._timer <= time.monotonic():
             self._timer = None
             self._multi.socket_action(pycurl.SOCKET_TIMEOUT, 0)
@@ -129,7 +135,7 @@ class Loop:
         self._start()
 
     def _patience(self) -> float:
-        if self._orders:
+        if self._orders or self._eager:
             return 0
         alarms = (self._timer, self._runway.wake_at(), self._names.wake_at())
         known = [when for when in alarms if when is not None]
@@ -143,9 +149,11 @@ class Loop:
                 pass
 
     def _start(self) -> None:
-        """Start jobs while there are places."""
+        """Start some of the jobs for which there are places."""
         now = time.monotonic()
-        while len(self._air) + self._resolving < self._capacity:
+        self._eager = False
+        room = self._capacity - len(self._air) - self._resolving
+        for _ in range(min(_BURST, room)):
             found = self._runway.next(now)
             if found is None:
                 break
@@ -153,6 +161,8 @@ class Loop:
                 self._tower.cut(*found)
             else:
                 self._resolve(*found)
+        else:
+            self._eager = room > _BURST
         for flight, job in self._runway.stuck(now):
             self._tower.landed(flight, job, Deferred(BUSY, random.uniform(*_COME_BACK)))
 
@@ -232,23 +242,11 @@ class Loop:
         self._timer = None if milliseconds < 0 else time.monotonic() + milliseconds / 1000
 
     def _on_socket(self, what: int, fd: int, _multi: Any, _data: Any) -> None:
-        if what == pycurl.POLL_REMOVE:
-            self._forget(fd)
-            return
-        mask = 0
-        if what in (pycurl.POLL_IN, pycurl.POLL_INOUT):
-            mask |= selectors.EVENT_READ
-        if what in (pycurl.POLL_OUT, pycurl.POLL_INOUT):
-            mask |= selectors.EVENT_WRITE
         # A number that libcurl closed and got again is still in our map, but not in the kernel's.
-        self._forget(fd)
-        self._selector.register(fd, mask)
-
-    def _forget(self, fd: int) -> None:
-        with suppress(KeyError, ValueError, OSError):  # libcurl may have closed it already.
-            self._selector.unregister(fd)
-
-
-def _curl_mask(mask: int) -> int:
-    flags = pycurl.CSELECT_IN if mask & selectors.EVENT_READ else 0
-    return flags | (pycurl.CSELECT_OUT if mask & selectors.EVENT_WRITE else 0)
+        if fd in self._watched:
+            self._watched.remove(fd)
+            with suppress(KeyError, ValueError, OSError):  # libcurl may have closed it already.
+                self._selector.unregister(fd)
+        if what != pycurl.POLL_REMOVE:
+            self._selector.register(fd, what)  # libcurl and selectors number the flags alike.
+            self._watched.add(fd)

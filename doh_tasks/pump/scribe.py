@@ -4,9 +4,9 @@ It has its own database connection, and a database that is away holds it up, nev
 """
 
 import logging
-import queue
 import threading
 import time
+from collections import deque
 from collections.abc import Callable
 from typing import Final
 
@@ -27,7 +27,6 @@ FLUSH_EVERY: Final = 0.5
 #: Seconds between looks at the flights, and before a database that failed is asked again.
 TICK: Final = 0.25
 PAUSE: Final = 1.0
-_DRAIN: Final = 2_000
 
 #: What happened to a flight: a job landed with a reply, or (None) so many were cut.
 _News = tuple[Flight, Job | None, Answer | Failure | Deferred | int]
@@ -47,7 +46,8 @@ class Scribe:
     ) -> None:
         self._flushed = flushed
         self._written = written
-        self._news: queue.SimpleQueue[_News | None] = queue.SimpleQueue()
+        self._news: deque[_News | None] = deque()
+        self._bell = threading.Event()
         self._flights: dict[int, Flight] = {}
         self._paused_until = 0.0
         self._stopping = False
@@ -58,20 +58,35 @@ class Scribe:
 
     def expect(self, flight: Flight) -> None:
         """Look after a flight from now on."""
-        self._news.put((flight, None, 0))
+        self._tell((flight, None, 0))
 
     def landed(self, flight: Flight, job: Job, reply: Answer | Failure | Deferred) -> None:
-        """A job has its answer, or the reason why there is none or why it was not started."""
-        self._news.put((flight, job, reply))
+        """A job has its answer, or the reason why there is none or why it was not started.
+
+        Only the last of a flight wakes the scribe: until then the two threads would take turns at
+        the interpreter lock for nothing.
+        """
+        self._news.append((flight, job, reply))
+        self._counted(flight, 1)
 
     def cut(self, flight: Flight, left: int) -> None:
         """So many jobs of a flight were never started, and won't be."""
-        self._news.put((flight, None, left))
+        self._news.append((flight, None, left))
+        self._counted(flight, left)
 
     def stop(self, patience: float) -> None:
         """Write what has landed and hand every open batch back; at most so many seconds."""
-        self._news.put(None)
+        self._tell(None)
         self._thread.join(patience)
+
+    def _counted(self, flight: Flight, number: int) -> None:
+        flight.flying -= number
+        if flight.flying == 0:
+            self._bell.set()
+
+    def _tell(self, news: _News | None) -> None:
+        self._news.append(news)
+        self._bell.set()
 
     # In the scribe's thread
 
@@ -87,13 +102,11 @@ class Scribe:
             connections.close_all()
 
     def _hear(self) -> None:
-        """Take in the news: wait for the first, then whatever else has come."""
-        try:
-            self._take(self._news.get(timeout=TICK))
-            for _ in range(_DRAIN):
-                self._take(self._news.get_nowait())
-        except queue.Empty:
-            pass
+        """Wait for news, and take it in; with nothing in the air nobody needs a look at a time."""
+        self._bell.wait(TICK if self._flights or self._news else None)
+        self._bell.clear()
+        while self._news:
+            self._take(self._news.popleft())
 
     def _take(self, news: _News | None) -> None:
         if news is None:

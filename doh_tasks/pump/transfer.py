@@ -139,13 +139,13 @@ def read_answer(handle: pycurl.Curl, sink: Sink) -> Answer | Failure:
     """The answer of a transfer that ended well; Retry-After stands as seconds."""
     if not sink.headed:
         return Failure(_BROKEN, float(handle.getinfo(pycurl.TOTAL_TIME)))
-    headers = _parse_headers(bytes(sink.headers))
+    headers = _parse_headers(bytes(sink.headers)) if sink.headers else ()
     wait = handle.getinfo(pycurl.RETRY_AFTER)
     if wait and not any(name.lower() == "retry-after" for name, _ in headers):
         headers += (("retry-after", str(wait)),)
     return Answer(
         status_code=int(handle.getinfo(pycurl.RESPONSE_CODE)),
-        reason=_reason(bytes(sink.headers)),
+        reason=_reason(bytes(sink.headers)) if sink.headers else "",
         headers=headers,
         body=bytes(sink.body),
         elapsed=float(handle.getinfo(pycurl.TOTAL_TIME)),
