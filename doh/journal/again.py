@@ -5,6 +5,7 @@ import re
 import time
 from collections.abc import Callable
 from functools import wraps
+from itertools import count
 from typing import Concatenate, ParamSpec, Protocol, TypeVar
 
 from django.db import OperationalError, connections
@@ -12,8 +13,13 @@ from django.db import OperationalError, connections
 P = ParamSpec("P")
 R = TypeVar("R")
 
+#: A conflict is given up after so many attempts, and not before so many seconds: on SQLite, where
+#: one writer locks the whole file, a crowd needs both.
 ATTEMPTS = 8
+PATIENCE = 5.0
+#: Seconds before the second attempt, and the most before any.
 _PAUSE = 0.02
+_LONGEST_PAUSE = 0.2
 _SQLITE_BUSY = re.compile("database (table )?is locked")
 #: Serialization failure and deadlock of PostgreSQL (SQLSTATE); deadlock, lock wait timeout and
 #: changed record of MySQL and MariaDB.
@@ -47,14 +53,17 @@ def again(
 
     @wraps(method)
     def run(self: Self, /, *args: P.args, **kwargs: P.kwargs) -> R:
-        for attempt in range(1, ATTEMPTS + 1):
+        began = time.monotonic()
+        for attempt in count(1):
             try:
                 return method(self, *args, **kwargs)
             except OperationalError as error:
                 nested = connections[self.alias].in_atomic_block
-                if nested or attempt == ATTEMPTS or not is_passing(error):
+                spent = attempt >= ATTEMPTS and time.monotonic() - began >= PATIENCE
+                if nested or spent or not is_passing(error):
                     raise
-                time.sleep(_PAUSE * attempt * random.uniform(0.5, 1.5))
+                pause = min(_PAUSE * attempt, _LONGEST_PAUSE)
+                time.sleep(pause * random.uniform(0.5, 1.5))
         raise AssertionError("unreachable")
 
     return run

@@ -8,6 +8,7 @@ from django.db import OperationalError, connection, transaction
 from django.utils import timezone
 
 from doh.journal import Journal
+from doh.journal import again as retrying
 from doh.journal.again import ATTEMPTS, again, is_passing
 from doh.models import Batch, Delivery, Event
 from tests.journal.steps import LEASE, fan_out, settled, together
@@ -98,11 +99,17 @@ def test_a_conflict_that_passes_is_tried_again_from_memory():
     assert Conflicted(3, passing_error()).work() == "done"
 
 
-def test_a_conflict_that_stays_is_raised_in_the_end():
+def test_a_conflict_that_stays_is_raised_in_the_end(monkeypatch):
+    monkeypatch.setattr(retrying, "PATIENCE", 0.0)
     conflicted = Conflicted(1000, passing_error())
     with pytest.raises(OperationalError):
         conflicted.work()
     assert conflicted.left == 1000 - ATTEMPTS
+
+
+def test_a_crowd_is_waited_for_as_long_as_patience_lasts(monkeypatch):
+    monkeypatch.setattr(retrying, "_PAUSE", 0.0)
+    assert Conflicted(3 * ATTEMPTS, passing_error()).work() == "done"
 
 
 def test_another_error_is_raised_at_once():
