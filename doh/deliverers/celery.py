@@ -28,6 +28,10 @@ from doh.names import COLLECT, DELIVER_BATCH, POST_ONCE, SWEEP
 logger = logging.getLogger(__name__)
 
 DOORBELL_KEY: Final = "doh:doorbell"
+#: Deletes the key (KEYS[1]) if it holds the token (ARGV[1]).
+_TAKE_OFF: Final = (
+    "if redis.call('GET', KEYS[1]) == ARGV[1] then return redis.call('DEL', KEYS[1]) end"
+)
 #: Seconds during which nobody rings after ringing failed.
 REST: Final = 5.0
 #: Seconds that an unattached POST is kept for a worker.
@@ -119,20 +123,27 @@ class Doorbell:
         path, target, payload = json.loads(decrypt(sealed.decode()))
         return path, target, payload
 
-    def answered(self) -> None:
-        """Take the doorbell off: whoever rings from now on gets a collection of their own."""
-        self._safely("answer", lambda: self._store().delete(DOORBELL_KEY))
+    def answered(self, token: str) -> None:
+        """Take the doorbell off: whoever rings from now on gets a collection of their own.
+
+        Only the doorbell that the message was sent for: after an outage a queue may be full of
+        old ones, and each that made room for a new one would keep it full.
+        """
+        self._safely("answer", lambda: self._take_off(token))
 
     def _ring(self) -> None:
-        period = int(conf.doorbell_period() * 1000)
-        if self._has_store() and not self._store().set(DOORBELL_KEY, 1, nx=True, px=period):
+        period, token = int(conf.doorbell_period() * 1000), uuid4().hex
+        if self._has_store() and not self._store().set(DOORBELL_KEY, token, nx=True, px=period):
             return
         try:
-            self._send([(COLLECT, [])])
+            self._send([(COLLECT, [token])])
         except Exception:
             if self._has_store():
-                self._store().delete(DOORBELL_KEY)
+                self._take_off(token)
             raise
+
+    def _take_off(self, token: str) -> None:
+        self._store().eval(_TAKE_OFF, 1, DOORBELL_KEY, token)
 
     def _safely(self, what: str, action: Any) -> bool:
         with self._lock:

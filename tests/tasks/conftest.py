@@ -6,6 +6,7 @@ import redis
 from celery import current_app
 
 from doh.deliverers import celery
+from doh_tasks.pump import stop_pump
 from tests.celery_app import app
 from tests.workers import Workers
 
@@ -30,6 +31,8 @@ def broker(redis_url, settings, monkeypatch):
     settings.HOOK_COLLECTION_DELIVERER = TASK
     settings.HOOK_ELEMENT_DELIVERER = ELEMENT_TASK
     yield client
+    # A test that runs a task itself has made a pump here.
+    stop_pump()
     client.close()
 
 

@@ -64,8 +64,19 @@ def test_many_saves_ring_once_per_period(depot, broker):
 @pytest.mark.usefixtures("only_redis")
 def test_a_ring_after_the_doorbell_was_answered_is_heard(depot, broker):
     depot.save()
-    ringing.doorbell.answered()
+    ringing.doorbell.answered(broker.get(ringing.DOORBELL_KEY).decode())
     depot.save()
+    assert len(messages(broker)) == 2
+
+
+@pytest.mark.usefixtures("only_redis")
+def test_an_old_message_does_not_answer_a_new_doorbell(depot, broker):
+    depot.save()
+    old = broker.get(ringing.DOORBELL_KEY).decode()
+    broker.delete(ringing.DOORBELL_KEY)
+    for _ in range(5):
+        depot.save()
+        ringing.doorbell.answered(old)
     assert len(messages(broker)) == 2
 
 
@@ -77,7 +88,7 @@ def test_messages_hold_ids_and_nothing_else(depot, broker):
     found = messages(broker)
     assert len(found) == 3
     bodies = [json.loads(base64.b64decode(message["body"]))[0] for message in found]
-    assert [] in bodies
+    assert [broker.get(ringing.DOORBELL_KEY).decode()] in bodies
     assert [7, 3] in bodies
     everything = json.dumps(found) + "".join(map(str, bodies))
     assert "marked" not in everything
@@ -167,9 +178,9 @@ def test_what_a_forked_child_rings_goes_over_its_own_connections(depot, broker):
     before = ringing.doorbell._producer
     child = os.fork()
     if child == 0:
-        ringing.doorbell.answered()
+        ringing.doorbell.answered("")
         os._exit(0 if ringing.doorbell._producer is not before else 1)
     assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 0
-    ringing.doorbell.answered()
+    ringing.doorbell.answered("")
     depot.save()
     assert ringing.doorbell._producer is before
