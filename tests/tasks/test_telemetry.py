@@ -1,9 +1,12 @@
 """Telemetry in the tasks: traces through the pump, and an endpoint per worker process."""
 
 import os
+import random
 import re
+import socket
 import subprocess
 import sys
+from contextlib import ExitStack, suppress
 from urllib.request import urlopen
 
 import pytest
@@ -59,7 +62,7 @@ def test_a_collection_is_linked_to_its_events(watched, bus, hook_on):  # noqa: F
 
 @pytest.mark.workers
 def test_every_worker_process_and_the_ledger_have_an_endpoint(bus, hook_on, receiver, workers):
-    first, ledger = free_port(), free_port()
+    first, ledger = free_pair(), free_port()
     own = workers(HOOK_METRICS_LISTEN=f"127.0.0.1:{first}")
     own.worker("all", f"{COLLECTION},{ELEMENT}", "-c", "2")
     hook_on(bus)
@@ -91,6 +94,16 @@ def test_every_worker_process_and_the_ledger_have_an_endpoint(bus, hook_on, rece
     assert re.search(r'doh_queue_messages\{.*messaging_destination_name="doh.element".*\} 0', text)
     assert re.search(r'doh_circuits\{.*doh_state="open".*\} 0', text)
     assert re.search(r"doh_broker_up\{.*\} 1", text)
+
+
+def free_pair():
+    """Two free ports in a row, below those that the system gives to outgoing connections."""
+    for port in random.sample(range(20_000, 30_000, 2), 100):
+        with suppress(OSError), ExitStack() as stack:
+            for one in (port, port + 1):
+                stack.enter_context(socket.create_server(("127.0.0.1", one)))
+            return port
+    raise AssertionError("no two free ports in a row")
 
 
 def scrape(port):
