@@ -5,12 +5,14 @@ VENV := .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/ready
 TOOLS := $(VENV)/tools
+PLOTS := $(VENV)/plots
 DEPLOYMENTS := systemd kubernetes compose
 # What several connections do to each other.
 REPEATABLE_READ_TESTS := $(addprefix tests/journal/test_,concurrency.py locks.py letters.py poison.py contract_batches.py contract_events.py contract_flush.py)
 SERVICES := $(BIN)/python deploy/demo/services.py .demo/services --
+BENCH = PYTHONPATH=$(CURDIR)/deploy/demo:$(CURDIR) $(SERVICES) $(BIN)/python
 
-.PHONY: help setup demo demo-serve demo-check test test-databases test-rabbitmq bench-rate-limit faults faults-small verify-js lint bandit audit types imports wheel wheel-check clean browser deploy-check several-hosts image-check observe-check
+.PHONY: help setup bench bench-small demo demo-serve demo-check test test-databases test-rabbitmq bench-rate-limit faults faults-small verify-js lint bandit audit types imports wheel wheel-check clean browser deploy-check several-hosts image-check observe-check
 
 help:  ## Say what can be made
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
@@ -24,6 +26,10 @@ $(READY): pyproject.toml constraints.txt
 
 $(TOOLS): $(READY)
 	PIP_CONSTRAINT=$(CURDIR)/constraints.txt $(BIN)/pip install --quiet --disable-pip-version-check -e '.[deployment]'
+	touch $@
+
+$(PLOTS): $(READY)
+	PIP_CONSTRAINT=$(CURDIR)/constraints.txt $(BIN)/pip install --quiet --disable-pip-version-check -e '.[bench]'
 	touch $@
 
 demo: $(READY)  ## Run the main job end to end, and watch it
@@ -41,6 +47,13 @@ test-databases: $(READY)  ## Run the journal's contract on SQLite, on MariaDB (D
 	$(BIN)/python -X dev -m pytest tests/journal
 	$(BIN)/python tests/mariadb.py .demo/services -- $(BIN)/python -X dev -m pytest tests/journal
 	DOH_TEST_REPEATABLE_READ=1 $(SERVICES) $(BIN)/python -X dev -m pytest $(REPEATABLE_READ_TESTS)
+
+bench: $(PLOTS)  ## Measure everything beside its yardsticks (20 min, a quiet machine, Debian's nginx; ARGS="--only P1,P3")
+	$(BENCH) -m tests.bench $(ARGS)
+
+bench-small: $(PLOTS)  ## See that the benchmark runs, and what the hot statements touch of a large ledger
+	$(BENCH) -m tests.bench --scale small --repeat 1 $(ARGS)
+	$(BENCH) -m pytest -q --ds=tests.bench.settings tests/bench/test_plans.py tests/bench/test_simulate.py
 
 bench-rate-limit: $(READY)  ## Count how well four workers hold a rate limit over a minute
 	$(SERVICES) $(BIN)/python -m pytest -q tests/bench/test_rate_limit.py

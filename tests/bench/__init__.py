@@ -1,0 +1,1 @@
+"""The benchmark: every figure beside its yardstick, on one machine, in one run."""

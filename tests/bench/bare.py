@@ -1,0 +1,111 @@
+"""The yardstick: the same requests through a bare CurlMulti loop, and nothing else.
+
+No database, no broker, no signing, no retries: what libcurl does from one Python process.
+"""
+
+import selectors
+import time
+from collections.abc import Iterable
+from contextlib import suppress
+from typing import Any
+
+import pycurl
+
+from doh.wire.request import Request
+
+Prepared = tuple[str, bytes, list[str]]
+
+
+def prepared(requests: Iterable[Request]) -> list[Prepared]:
+    """Requests in the form in which libcurl takes them."""
+    return [
+        (one.url, one.body, [*(f"{name}: {value}" for name, value in one.headers), "Expect:"])
+        for one in requests
+    ]
+
+
+class Bare:
+    """One multi handle over one selector."""
+
+    def __init__(self, in_flight: int, ca_bundle: str | None = None, timeout: float = 15) -> None:
+        self._in_flight = in_flight
+        self._ca_bundle = ca_bundle
+        self._timeout = timeout
+        self._timer: float | None = None
+        self._selector = selectors.DefaultSelector()
+        self._multi = pycurl.CurlMulti()
+        self._multi.setopt(pycurl.M_MAXCONNECTS, in_flight)
+        self._multi.setopt(pycurl.M_SOCKETFUNCTION, self._on_socket)
+        self._multi.setopt(pycurl.M_TIMERFUNCTION, self._on_timer)
+
+    def run(self, requests: list[Prepared]) -> float:
+        """POST them all; returns the seconds that it took."""
+        idle = [self._handle() for _ in range(min(self._in_flight, len(requests)))]
+        start = time.perf_counter()
+        todo = iter(requests)
+        flying = 0
+        exhausted = False
+        while flying or not exhausted:
+            while idle and not exhausted:
+                one = next(todo, None)
+                if one is None:
+                    exhausted = True
+                else:
+                    self._start(idle.pop(), one)
+                    flying += 1
+            self._turn()
+            for handle in self._ended():
+                idle.append(handle)
+                flying -= 1
+        taken = time.perf_counter() - start
+        for handle in idle:
+            handle.close()
+        return taken
+
+    def close(self) -> None:
+        """Let go of the connections."""
+        self._multi.close()
+        self._selector.close()
+
+    def _handle(self) -> pycurl.Curl:
+        handle = pycurl.Curl()
+        handle.setopt(pycurl.NOSIGNAL, 1)
+        handle.setopt(pycurl.POST, 1)
+        handle.setopt(pycurl.TIMEOUT_MS, int(self._timeout * 1000))
+        handle.setopt(pycurl.WRITEFUNCTION, lambda chunk: None)
+        handle.setopt(pycurl.PROXY, "")
+        if self._ca_bundle:
+            handle.setopt(pycurl.CAINFO, self._ca_bundle)
+        return handle
+
+    def _start(self, handle: pycurl.Curl, request: Prepared) -> None:
+        url, body, headers = request
+        handle.setopt(pycurl.URL, url)
+        handle.setopt(pycurl.POSTFIELDS, body)
+        handle.setopt(pycurl.HTTPHEADER, headers)
+        self._multi.add_handle(handle)
+
+    def _turn(self) -> None:
+        patience = 1.0 if self._timer is None else max(0.0, self._timer - time.monotonic())
+        for key, mask in self._selector.select(patience):
+            self._multi.socket_action(key.fd, mask)
+        if self._timer is not None and self._timer <= time.monotonic():
+            self._timer = None
+            self._multi.socket_action(pycurl.SOCKET_TIMEOUT, 0)
+
+    def _ended(self) -> Iterable[pycurl.Curl]:
+        left = 1
+        while left:
+            left, good, bad = self._multi.info_read()
+            for handle in [*good, *(one[0] for one in bad)]:
+                self._multi.remove_handle(handle)
+                yield handle
+
+    def _on_timer(self, milliseconds: int) -> None:
+        self._timer = None if milliseconds < 0 else time.monotonic() + milliseconds / 1000
+
+    def _on_socket(self, what: int, fd: int, _multi: Any, _data: Any) -> None:
+        with suppress(KeyError, ValueError, OSError):
+            self._selector.unregister(fd)
+        if what != pycurl.POLL_REMOVE:
+            self._selector.register(fd, what)  # The flags of libcurl and of selectors agree.

@@ -1,0 +1,111 @@
+"""One run of the benchmark: how large, how often, on which stage."""
+
+import time
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+from vehicles.models import Vehicle
+
+from doh.deliverers.resolve import dump_for
+from doh.dispatch import prepare
+from doh.fanout import fan_out
+from doh.journal import get_journal
+from tests.bench import stage
+from tests.bench.bare import Bare, Prepared, prepared
+from tests.bench.figures import Series
+from tests.bench.receiver import Receiver, nginx
+from tests.bench.stage import Stage
+
+
+@dataclass(frozen=True, slots=True)
+class Scale:
+    """How large each piece of work is."""
+
+    hooks: int
+    events: int
+    sizes: tuple[int, ...]
+    saved: tuple[int, ...]
+    saves: int
+    arrivals: int
+    rows: int
+    due: int
+    hosts: int
+    idle: float
+    slow: int
+    peer: int
+
+
+FULL = Scale(
+    hooks=20_000, events=20_000, sizes=(100, 2_000, 20_000, 200_000, 1_000_000),
+    saved=(1, 2_000, 100_000), saves=200, arrivals=200, rows=10_000_000, due=1_000, hosts=1_000,
+    idle=60, slow=50_000, peer=500,
+)  # fmt: skip
+SMALL = Scale(
+    hooks=1_000, events=500, sizes=(100, 2_000), saved=(1, 200), saves=10, arrivals=5,
+    rows=10_000, due=100, hosts=20, idle=2, slow=200, peer=20,
+)  # fmt: skip
+#: Plain receivers, on as many loopback addresses.
+HOSTS = 100
+
+
+@dataclass(frozen=True, slots=True)
+class Run:
+    """What every goal is given."""
+
+    stage: Stage
+    scale: Scale
+    repeat: int
+    certificate: Path
+    ca_bundle: Path
+
+    @contextmanager
+    def receiver(self, name: str = "receiver") -> Iterator[Receiver]:
+        """A quick receiver on many addresses."""
+        with nginx(self.stage.folder / name, HOSTS, self.certificate) as receiver:
+            yield receiver
+
+    def bare(self, requests: list[Prepared], in_flight: int, **options: object) -> Series:
+        """Requests per second of a bare loop, each time with connections of its own."""
+        rates = []
+        for _ in range(self.repeat):
+            loop = Bare(in_flight, **options)  # type: ignore[arg-type]
+            rates.append(len(requests) / loop.run(requests))
+            loop.close()
+        return Series.of(rates)
+
+
+def requests_of(vehicles: Iterable[Vehicle]) -> list[Prepared]:
+    """The very requests that saving these causes, signed and ready; the ledger forgets them."""
+    for vehicle in vehicles:
+        vehicle.save()
+    journal = get_journal()
+    requests = []
+    while claims := journal.claim_events(500, 600):
+        for rings in fan_out(journal, claims):
+            for ring in rings:
+                claim = journal.claim_batch(ring, 600)
+                work = None if claim is None else prepare(journal, claim, dump_for)
+                requests += [] if work is None else [job.request() for job in work.jobs]
+    stage.forget_events()
+    return prepared(requests)
+
+
+def fanned_out(vehicle: Vehicle, receiver: Receiver, number: int) -> tuple[float, float]:
+    """Save once; returns POSTs per second until the last one arrived, and seconds to the first."""
+    receiver.forget()
+    start = time.time()
+    vehicle.save()
+    receiver.wait_for(number)
+    seen = receiver.seen()
+    check(len({(one.event, one.path) for one in seen}), number)
+    stage.settle()
+    last = max(one.answered for one in seen)
+    return number / (last - start), min(one.came for one in seen) - start
+
+
+def check(found: int, expected: int) -> None:
+    """What was counted at the receiver must be what was owed."""
+    if found != expected:
+        raise SystemExit(f"The receiver saw {found} of {expected}.")

@@ -1,0 +1,149 @@
+"""P3 and P4: what a ``save()`` pays, and how soon its event arrives."""
+
+import os
+import random
+import time
+from collections.abc import Callable, Iterator
+
+import redis
+from django.db import connection, transaction
+from django.test.utils import CaptureQueriesContext
+from vehicles.models import Remark, Vehicle
+
+from doh import conf
+from doh.silence import silenced
+from tests.bench import peer, stage
+from tests.bench.figures import Figure, Series, at_most
+from tests.bench.run import Run
+
+
+def p3(run: Run) -> Iterator[Figure]:
+    """What a save pays over a plain one: until its COMMIT, and after it."""
+    costs = {}
+    with run.receiver() as receiver:
+        for number in run.scale.saved:
+            stage.clear()
+            bus = stage.vehicle()
+            stage.hook_up([bus], stage.targets(receiver, number))
+            measured = [_saves(bus, run.scale.saves) for _ in range(run.repeat)]
+            plain, insert, until_commit, after = (
+                Series.of(values) for values in zip(*measured, strict=True)
+            )
+            costs[number] = until_commit
+            hooks = f"{number:,} hooks" if number > 1 else "1 hook"
+            what = f"save() with {hooks}, until COMMIT: beyond a plain save"
+            ratio = Series.of(
+                [(c - a) / (b - a) for a, b, c, _ in measured],
+            )
+            yield Figure(
+                "P3",
+                what,
+                "ms",
+                _less(until_commit, plain),
+                "one more INSERT",
+                _less(insert, plain),
+            )
+            yield at_most(2.5, "P3", f"the same in INSERTs, {hooks}", "x", ratio)
+            yield Figure("P3", f"save() with {hooks}, after COMMIT", "ms", after)
+        theirs = peer.saves(receiver, run.scale.peer, run.repeat)
+    few, many = run.scale.saved[0], run.scale.saved[-1]
+    grown = Series.of([abs(costs[many].median / costs[few].median - 1) * 100])
+    yield at_most(
+        10, "P3", f"save() until COMMIT at {many:,} hooks: difference from {few:,}", "%", grown
+    )
+    beside = f"django-webhook, {run.scale.peer:,} hooks"
+    yield Figure(
+        "P3", f"save() with {many:,} hooks, until COMMIT", "ms", costs[many], beside, theirs
+    )
+    yield from _after_commit(bus, run.scale.saves)
+    yield _unheard()
+
+
+def p4(run: Run) -> Iterator[Figure]:
+    """From save to arrival, one at a time."""
+    with run.receiver() as receiver:
+        stage.clear()
+        bus = stage.vehicle()
+        stage.hook_up([bus], stage.targets(receiver, 1))
+        with run.stage.workers():
+            taken = []
+            for _ in range(run.scale.arrivals):
+                time.sleep(random.uniform(0.05, 0.15))
+                receiver.forget()
+                start = time.time()
+                bus.save()
+                receiver.wait_for(1)
+                taken.append((receiver.seen()[0].came - start) * 1000)
+        theirs = peer.latencies(receiver, min(50, run.scale.arrivals))
+    ours = Series.of(taken)
+    yield Figure(
+        "P4",
+        "save to arrival, idle system",
+        "ms",
+        ours,
+        "django-webhook",
+        theirs,
+        "p50 <= 20 ms",
+        ours.median <= 20,
+    )
+    yield at_most(40, "P4", "save to arrival, 99 of 100", "ms", Series.of([ours.at(0.99)]))
+
+
+def _saves(bus: Vehicle, number: int) -> tuple[float, float, float, float]:
+    """Milliseconds of a plain save, one with an INSERT, and one with hooks: before and after."""
+    taken: dict[str, list[float]] = {"plain": [], "insert": [], "until": [], "after": []}
+    for _ in range(number):
+        with silenced():
+            taken["plain"].append(_until_commit(bus.save)[0])
+            taken["insert"].append(_until_commit(lambda: _save_and_insert(bus))[0])
+        until_commit, after = _until_commit(bus.save)
+        taken["until"].append(until_commit)
+        taken["after"].append(after)
+    plain, insert, until_commit, after = (Series.of(values).median for values in taken.values())
+    return plain, insert, until_commit, after
+
+
+def _save_and_insert(bus: Vehicle) -> None:
+    bus.save()
+    Remark.objects.create(kind="plain", text="one more row of the project's own")
+
+
+def _until_commit(work: Callable[[], object]) -> tuple[float, float]:
+    committed = []
+    start = time.perf_counter()
+    with transaction.atomic():
+        transaction.on_commit(lambda: committed.append(time.perf_counter()))
+        work()
+    return (committed[0] - start) * 1000, (time.perf_counter() - committed[0]) * 1000
+
+
+def _less(series: Series, other: Series) -> Series:
+    return Series.of([a - b for a, b in zip(series.values, other.values, strict=True)])
+
+
+def _after_commit(bus: Vehicle, number: int) -> Iterator[Figure]:
+    """What many saves say to Redis: nobody else speaks to it here."""
+    client = redis.Redis.from_url(os.environ["REDIS_URL"])
+    client.flushdb()
+    client.config_resetstat()
+    start = time.monotonic()
+    for _ in range(number):
+        bus.save()
+    periods = 1 + (time.monotonic() - start) / conf.doorbell_period()
+    calls = {name: value["calls"] for name, value in client.info("commandstats").items()}
+    rings, messages = calls.get("cmdstat_set", 0), calls.get("cmdstat_lpush", 0)
+    yield at_most(
+        1, "P3", "after COMMIT: round trips to Redis", "per save", Series.of([rings / number])
+    )
+    yield at_most(1, "P3", "after COMMIT: messages", "per period", Series.of([messages / periods]))
+
+
+def _unheard() -> Figure:
+    """What a save pays that nobody listens to."""
+    bus = stage.vehicle("56")
+    with silenced(), CaptureQueriesContext(connection) as plain:
+        bus.save()
+    with CaptureQueriesContext(connection) as heard:
+        bus.save()
+    more = Series.of([len(heard) - len(plain)])
+    return at_most(1, "P3", "save() without hooks: queries beyond a plain save", "queries", more)

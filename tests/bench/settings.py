@@ -1,0 +1,13 @@
+"""The demo's project with hooks delivered by Celery, and nothing tuned."""
+
+import os
+
+from project.settings import *  # noqa: F403
+
+DEBUG = False
+HOOK_COLLECTION_DELIVERER = "doh.deliverers.deliver_hooks_using_task"
+HOOK_ELEMENT_DELIVERER = "doh.deliverers.deliver_hook_using_task"
+del HOOK_RETRY_SCHEDULE  # noqa: F821 - the demo's is a short one; the default is measured
+# The receivers are on loopback, and their certificates from an authority of the run's own.
+HOOK_ALLOWED_NETWORKS = ["127.0.0.0/8"]
+HOOK_CA_BUNDLE = os.environ.get("BENCH_CA_BUNDLE")

@@ -1,0 +1,152 @@
+"""What it takes to deliver so many POSTs a second: arithmetic, and a simulation that checks it.
+
+``python -m tests.bench.simulate 10000`` sizes an installation from measured costs, then lets it
+run for a simulated minute with a burst in it, and tells where it would break first.
+"""
+
+import argparse
+import math
+from collections import deque
+from dataclasses import dataclass, replace
+
+#: A stage is sized for this share of what it can do: bursts and backlogs need the rest.
+HEADROOM = 0.6
+_STEP = 0.01
+
+
+@dataclass(frozen=True, slots=True)
+class Costs:
+    """What one delivery costs, in microseconds of one core, as docs/performance.md measured it.
+
+    ``rows`` is how many deliveries a second one PostgreSQL writes that has disks and cores of its
+    own; ``messages`` what one Redis hands out in a second.
+    """
+
+    element: float = 60.0
+    collection: float = 3.0
+    database: float = 11.0
+    batch: int = 500
+    slice: int = 20_000
+    rows: float = 60_000.0
+    messages: float = 8_000.0
+    delivery_bytes: int = 260
+    wal_bytes: int = 700
+
+
+@dataclass(frozen=True, slots=True)
+class Installation:
+    """How many of each there are; a ledger is a PostgreSQL server with its share of objects."""
+
+    element: int
+    collection: int
+    ledgers: int
+    brokers: int
+
+    def capacities(self, costs: Costs) -> dict[str, float]:
+        """Deliveries a second that each stage can do, in their order."""
+        return {
+            "collection": self.collection * 1e6 / costs.collection,
+            "broker": self.brokers * costs.messages * costs.batch,
+            "element": self.element * 1e6 / costs.element,
+            "ledger": self.ledgers * costs.rows,
+        }
+
+
+@dataclass(frozen=True, slots=True)
+class Minute:
+    """What a simulated minute came to; seconds of waiting, and the stage that was the busiest."""
+
+    delivered: float
+    longest: float
+    left: float
+    busiest: str
+    load: float
+
+
+def size(rate: float, costs: Costs) -> Installation:
+    """What a rate takes, each stage at no more than `HEADROOM`."""
+    wanted = rate / HEADROOM
+    return Installation(
+        element=math.ceil(wanted * costs.element / 1e6),
+        collection=math.ceil(wanted * costs.collection / 1e6),
+        ledgers=math.ceil(wanted / costs.rows),
+        brokers=math.ceil(wanted / costs.batch / costs.messages),
+    )
+
+
+def simulate(
+    rate: float, installation: Installation, costs: Costs, burst: float = 3.0, seconds: float = 60
+) -> Minute:
+    """Run the stages as queues, one after the other; for one second, ``burst`` times the rate."""
+    capacities = installation.capacities(costs)
+    waiting = dict.fromkeys(capacities, 0.0)
+    arrivals: deque[tuple[float, float]] = deque()
+    delivered = longest = 0.0
+    for step in range(int(seconds / _STEP)):
+        now = step * _STEP
+        coming = rate * _STEP * (burst if 10 <= now < 11 else 1.0)
+        arrivals.append((now, coming))
+        for name, capacity in capacities.items():
+            waiting[name] += coming
+            coming = min(waiting[name], capacity * _STEP)
+            waiting[name] -= coming
+        delivered += coming
+        longest = max(longest, _take(arrivals, coming, now))
+    busiest = min(capacities, key=lambda name: capacities[name])
+    return Minute(delivered, longest, sum(waiting.values()), busiest, rate / capacities[busiest])
+
+
+def _take(arrivals: deque[tuple[float, float]], number: float, now: float) -> float:
+    """Take the oldest arrivals out; returns how long the oldest of them had waited."""
+    waited = now - arrivals[0][0] if arrivals and number else 0.0
+    while arrivals and number > 1e-9:
+        came, many = arrivals.popleft()
+        taken = min(many, number)
+        number -= taken
+        if many - taken > 1e-9:
+            arrivals.appendleft((came, many - taken))
+    return waited
+
+
+def tell(rate: float, costs: Costs) -> str:
+    """The arithmetic and the simulation, in words."""
+    found = size(rate, costs)
+    minute = simulate(rate, found, costs)
+    smaller = replace(found, element=max(1, math.floor(rate * costs.element / 1e6 * 0.9)))
+    short = simulate(rate, smaller, costs)
+    capacities = found.capacities(costs)
+    gigabytes = rate * costs.delivery_bytes * 86_400 / 1e9
+    burst = f"longest wait {minute.longest:.2f} s, left over {minute.left:,.0f}"
+    backlog = f"longest wait {short.longest:.1f} s, left over {short.left:,.0f} and growing"
+    lines = [
+        f"{rate:,.0f} deliveries/s, each stage at no more than {HEADROOM:.0%}:",
+        f"  element processes (a core each)     {found.element:>10,}",
+        f"  collection processes                {found.collection:>10,}",
+        f"  PostgreSQL servers for the ledger   {found.ledgers:>10,}",
+        f"  Redis servers                       {found.brokers:>10,}",
+        f"  messages/s                          {rate / costs.batch:>10,.0f}",
+        f"  cores for PostgreSQL                {rate * costs.database / 1e6 / HEADROOM:>10,.1f}",
+        f"  rows written, GB a day              {gigabytes:>10,.0f}",
+        f"  WAL, MB/s                           {rate * costs.wal_bytes / 1e6:>10,.0f}",
+        "could do, in deliveries/s:",
+        *(f"  {name:<36}{capacity:>10,.0f}" for name, capacity in capacities.items()),
+        f"breaks first: {minute.busiest}, at {minute.load:.0%} now",
+        f"a minute with one second of three times the rate: {burst}",
+        f"with a tenth less than the bare need ({smaller.element:,} processes): {backlog}",
+    ]
+    return "\n".join(lines)
+
+
+def main() -> None:
+    """Size for the rates that are named."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else None)
+    parser.add_argument("rates", type=float, nargs="*", default=[10_000, 1_000_000])
+    for name in ("element", "collection", "database", "rows", "messages"):
+        parser.add_argument(f"--{name}", type=float, default=getattr(Costs(), name))
+    options = parser.parse_args()
+    costs = Costs(**{key: value for key, value in vars(options).items() if key != "rates"})
+    print("\n\n".join(tell(rate, costs) for rate in options.rates))
+
+
+if __name__ == "__main__":
+    main()

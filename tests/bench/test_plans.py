@@ -1,0 +1,63 @@
+"""What the journal's hot statements touch of a large ledger: buffers are counted, not time."""
+
+import os
+from contextlib import nullcontext
+
+import pytest
+from django.contrib.auth import get_user_model
+from django.db import connection
+
+from tests.bench import ledger
+
+#: Deliveries of the ledger; ``make bench`` looks at ten million.
+ROWS = int(os.environ.get("BENCH_ROWS", "1000000"))
+DUE = 1_000
+
+pytestmark = [
+    pytest.mark.django_db,
+    pytest.mark.timeout(900),
+]
+
+
+@pytest.fixture(scope="module")
+def large(django_db_setup, django_db_blocker):
+    """One large ledger for all: no test leaves a trace of its own."""
+    if connection.vendor != "postgresql":
+        pytest.fail("DATABASE_URL names no PostgreSQL: make bench-small")
+    with django_db_blocker.unblock():
+        get_user_model().objects.get_or_create(username="ada")
+        ledger.fill(ROWS, DUE)
+    yield
+    with django_db_blocker.unblock():
+        ledger.stage.clear()
+
+
+def touched(work) -> int:
+    """Buffers that a piece of work touches; on failure its statements are told."""
+    with ledger.explained() as found:
+        work()
+    for sql, number in found.plans:
+        print(number, " ".join(sql.split())[:300])
+    assert found.plans
+    return found.buffers
+
+
+@pytest.mark.parametrize(
+    ("work", "bound"),
+    [
+        pytest.param(lambda: ledger.due_scan(2 * DUE), 50 * DUE, id="due scan: 50 a row"),
+        pytest.param(ledger.sweep, 100, id="sweep with nothing to do: 100 in all"),
+        pytest.param(lambda: ledger.prune(1_000), 60 * 1_000, id="a step of pruning: 60 a row"),
+    ],
+)
+def test_it_touches_what_it_needs(large, work, bound):
+    assert touched(work) <= bound
+
+
+def test_a_flush_touches_the_ends_of_the_indexes(large):
+    with nullcontext(ledger.flush(500)) as flush:
+        assert touched(flush) <= 50 * 500
+
+
+def test_a_fan_out_touches_the_hooks_it_takes(large):
+    assert touched(ledger.match(1_000)) <= 2 * 1_000

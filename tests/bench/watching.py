@@ -1,0 +1,110 @@
+"""Wait for conditions, and watch processes: what needs no Django."""
+
+import os
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Callable, Iterable, Mapping
+from contextlib import suppress
+from pathlib import Path
+
+
+def until(condition: Callable[[], bool], timeout: float = 60) -> None:
+    """Wait until a condition holds."""
+    deadline = time.monotonic() + timeout
+    while not condition():
+        if time.monotonic() > deadline:
+            raise SystemExit(f"waited in vain for {timeout:g} s")
+        time.sleep(0.05)
+
+
+def children(pid: int) -> list[int]:
+    """The processes under a process, itself included."""
+    found = [pid]
+    for parent in found:
+        with suppress(FileNotFoundError, ProcessLookupError):
+            for task in Path(f"/proc/{parent}/task").glob("*/children"):
+                found += [int(child) for child in task.read_text().split()]
+    return found
+
+
+class Peak:
+    """Watches how large the largest of some processes and their children gets."""
+
+    def __init__(self, roots: Iterable[int]) -> None:
+        self._roots = list(roots)
+        self._over = threading.Event()
+        self._thread = threading.Thread(target=self._watch)
+        self.megabytes = 0.0
+
+    def __enter__(self) -> "Peak":
+        self._thread.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._over.set()
+        self._thread.join()
+
+    def _watch(self) -> None:
+        while not self._over.wait(0.1):
+            for root in self._roots:
+                for pid in children(root):
+                    with suppress(FileNotFoundError, ProcessLookupError):
+                        self.megabytes = max(self.megabytes, memory(pid))
+
+
+def memory(pid: int) -> float:
+    """Resident megabytes of a process."""
+    pages = int(Path(f"/proc/{pid}/statm").read_text().split()[1])
+    return pages * os.sysconf("SC_PAGE_SIZE") / 1e6
+
+
+def cpu(pid: int) -> float:
+    """Seconds of CPU that a process and its children that ended have used; 0 once it is gone."""
+    try:
+        fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
+    except (FileNotFoundError, ProcessLookupError):
+        return 0.0
+    return sum(map(int, fields[11:15])) / os.sysconf("SC_CLK_TCK")
+
+
+def python(*arguments: str, **environment: str) -> str:
+    """Run a Python module of the benchmark in a process of its own; returns what it said."""
+    done = subprocess.run(
+        [sys.executable, "-W", "ignore", "-m", *arguments],
+        env=os.environ | environment, check=True, stdout=subprocess.PIPE, text=True,
+    )  # fmt: skip
+    return done.stdout
+
+
+def servers() -> dict[str, list[int]]:
+    """PostgreSQL and Valkey, which `services.py` started beside us."""
+    found: dict[str, list[int]] = {"PostgreSQL": [], "Valkey": []}
+    for pid in children(os.getppid()):
+        with suppress(FileNotFoundError, ProcessLookupError):
+            command = Path(f"/proc/{pid}/cmdline").read_bytes()
+            if b"postgres" in command.split(b"\0")[0]:
+                found["PostgreSQL"].append(pid)
+            elif b"valkey-server" in command:
+                found["Valkey"].append(pid)
+    return found
+
+
+class Spent:
+    """Adds up the seconds of CPU that groups of processes spend."""
+
+    def __init__(self, roots: Mapping[str, int]) -> None:
+        self._roots = roots
+        self._before = self._now()
+
+    def seconds(self) -> dict[str, float]:
+        """Since the beginning, by group."""
+        return {
+            name: sum(used - self._before[name].get(pid, 0.0) for pid, used in now.items())
+            for name, now in self._now().items()
+        }
+
+    def _now(self) -> dict[str, dict[int, float]]:
+        groups = {name: children(root) for name, root in self._roots.items()} | servers()
+        return {name: {pid: cpu(pid) for pid in pids} for name, pids in groups.items()}
