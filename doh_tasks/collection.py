@@ -25,14 +25,14 @@ CLAIM = 500
 
 
 @shared_task(name=COLLECT, ignore_result=True)
-def collect(token: str = "") -> None:
-    """Fan out every event that is due; ``token`` is that of the doorbell that rang for it.
+def collect(bell: str = "") -> None:
+    """Fan out every event that is due; ``bell`` names the doorbell that rang for it, if one did.
 
     The doorbell comes off first: an event that is committed while this runs rings again. A few
     events with a few hooks are sent from here; a backlog is work for all the element workers.
     """
-    if token:
-        doorbell.answered(token)
+    if bell:
+        doorbell.answered(bell)
     journal = get_journal()
     while claims := journal.claim_events(CLAIM, conf.lease()):
         with telemetry().working(COLLECTION_QUEUE, (claim.traceparent for claim in claims)):

@@ -11,8 +11,15 @@ from django.db import connection, transaction
 from django.utils import timezone
 from standardwebhooks import Webhook
 
-from doh.deliverers import EventletHooksDeliverer, HookDeliverer, HooksDeliverer, deliver_hook
+from doh.deliverers import (
+    EventletHooksDeliverer,
+    HookDeliverer,
+    HooksDeliverer,
+    deliver_hook,
+    results,
+)
 from doh.deliverers.chores import work_once
+from doh.journal import get_journal
 from doh.models import Attempt, Batch, Delivery, Event, Hook
 from tests import project
 from tests.app.models import Parcel, Vehicle
@@ -245,6 +252,31 @@ def test_a_failing_result_hook_is_logged_and_ends(bus, hook_on, settings, monkey
     bus.save()
     assert Event.objects.get().finished_at is not None
     assert "after_deliver failed for event" in caplog.text
+
+
+def test_a_result_hook_is_not_begun_when_its_claim_may_soon_be_over(
+    bus, hook_on, settings, monkeypatch
+):
+    """One that takes long leaves the others to whoever claims them next."""
+    settings.HOOK_COLLECTION_DELIVERER = "tests.project.nothing_now"
+    hook_on(bus)
+    for _ in range(3):
+        bus.save()
+    journal, told, now = get_journal(), [], [1000.0]
+
+    def slowly(self, hooks):
+        told.append(hooks)
+        now[0] += 40
+
+    monkeypatch.setattr(results, "monotonic", lambda: now[0])
+    monkeypatch.setattr(project.Collection, "after_deliver", slowly)
+    Event.objects.update(
+        deliverer="tests.project.Collection", fanned_at=journal.now(), due_at=journal.now()
+    )
+    assert (results.run_result_hooks(journal), len(told)) == (1, 1)
+    assert Event.objects.filter(finished_at=None).count() == 2
+    Event.objects.filter(finished_at=None).update(due_at=journal.now())
+    assert (results.run_result_hooks(journal), len(told)) == (1, 2)
 
 
 # Direct calls
