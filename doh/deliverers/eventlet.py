@@ -17,11 +17,12 @@ from doh.deliverers.base import HooksDeliverer
 from doh.deliverers.kinds import Transport
 from doh.deliverers.sending import Sender, Sent, transport_options
 from doh.dispatch import Job
+from doh.wire.connections import dial
 from doh.wire.guard import Address
 from doh.wire.lookups import Found
 from doh.wire.outcome import judge
 from doh.wire.request import Request
-from doh.wire.requests_transport import RequestsTransport, dial
+from doh.wire.requests_transport import RequestsTransport
 
 
 class EventletHooksDeliverer(HooksDeliverer):

@@ -17,8 +17,9 @@ from doh.deliverers.resolve import Deliverer
 from doh.dispatch import Job
 from doh.exceptions import AddressRefusedError, reason_of, stack_of
 from doh.types import Answer, Outcome, Verdict
+from doh.wire.connections import TransportOptions
 from doh.wire.outcome import judge
-from doh.wire.requests_transport import RequestsTransport, TransportOptions
+from doh.wire.requests_transport import RequestsTransport
 
 logger = logging.getLogger(__name__)
 

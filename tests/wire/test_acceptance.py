@@ -12,9 +12,10 @@ from hypothesis import strategies as st
 
 from doh.exceptions import BadTargetError
 from doh.wire.addresses import parse_address
+from doh.wire.connections import TransportOptions
 from doh.wire.guard import INTERNET, Address
 from doh.wire.request import build_request
-from doh.wire.requests_transport import RequestsTransport, TransportOptions
+from doh.wire.requests_transport import RequestsTransport
 from doh.wire.target import parse_target
 from tests.bad_targets import PUBLIC, REFUSED_AT_CONNECT, REFUSED_AT_SAVE
 
@@ -97,7 +98,7 @@ def test_what_is_accepted_never_reaches_a_denied_address(url, hosts):
     except BadTargetError:
         return
     transport = RequestsTransport(TransportOptions(5, 5, dial=dial))
-    with patch("doh.wire.requests_transport.lookups", lambda: Names(hosts)):
+    with patch("doh.wire.connections.lookups", lambda: Names(hosts)):
         transport.post(request)
     transport.close()
     assert all(INTERNET.allows(host) for host in dialled)

@@ -10,9 +10,10 @@ from doh.deliverers.eventlet import _green_dial, _green_ssl_context, _green_wait
 from doh.dispatch import Job
 from doh.journal import Owed
 from doh.types import Failure
+from doh.wire.connections import TransportOptions
 from doh.wire.guard import Policy
 from doh.wire.request import Message
-from doh.wire.requests_transport import RequestsTransport, TransportOptions
+from doh.wire.requests_transport import RequestsTransport
 from doh.wire.signing import Keyring
 from doh.wire.target import parse_target
 from doh_tasks.pump.loop import Loop
