@@ -1,15 +1,13 @@
 """From a claimed batch to signed requests, and from their outcomes to what is written."""
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
-from contextlib import suppress
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
-from typing import Any
 
-from django.db.models import Model
 from django.views.decorators.debug import sensitive_variables
 
 from doh import conf
+from doh.bodies import Bodies, DumpFor
 from doh.clock import drift_from
 from doh.context import CurrentHook
 from doh.exceptions import (
@@ -17,29 +15,23 @@ from doh.exceptions import (
     BadTargetError,
     PayloadError,
     SecretUnreadableError,
-    reason_of,
 )
-from doh.fields import Keys, current_keys, decrypt, read_headers, stored
+from doh.fields import Keys, current_keys
 from doh.journal import BatchClaim, Journal, Owed, Settled
 from doh.lease import Lease
-from doh.models import Event, Hook
-from doh.payloads import Dump, render, restore_snapshot
+from doh.models import Event
 from doh.permission import Candidate, refusals
+from doh.recipients import Recipient, read_recipients
 from doh.retry import defer, settle
 from doh.telemetry import UNTRACED, Post, telemetry
 from doh.types import HOOK_DISABLED, Deferred, Outcome, Pair, Verdict
 from doh.version import USER_AGENT
-from doh.wire.headers import Headers, check_headers
 from doh.wire.request import Message, Request, build_request, clock
-from doh.wire.signing import Keyring
 from doh.wire.target import Target, parse_target
 
 #: Seconds until a pair is looked at again whose secret could not be read: that is for the
 #: operator to mend, and costs the hook none of its attempts.
 UNREADABLE_PAUSE = 300.0
-
-#: Finds the ``dump_payload`` of the deliverer at a dotted path.
-DumpFor = Callable[[str], Dump]
 
 
 @dataclass(frozen=True, slots=True)
@@ -125,14 +117,13 @@ def prepare(journal: Journal, claim: BatchClaim, dump_for: DumpFor) -> Work | No
     if claim.given_up:
         return _give_up(claim, lease)
     events = _events(journal, claim.owed)
-    bodies = _Bodies(journal, claim, dump_for)
-    hooks = _hooks(journal, claim.owed)
+    bodies = Bodies(journal, claim, dump_for)
+    hooks = read_recipients(journal, claim.owed)
     now = journal.now()
     terms = _Terms(current_keys(), conf.hub_signature(), drift_from(now))
     ended = _ended(journal, claim, events, hooks, now)
     jobs: list[Job] = []
     settled: list[Settled] = []
-    schedule = conf.retry_schedule()
     for owed in claim.owed:
         if not lease.keep():
             return None
@@ -165,34 +156,6 @@ def _give_up(claim: BatchClaim, lease: Lease) -> Work:
 
 
 @dataclass(frozen=True, slots=True)
-class _HookRow:
-    id: int
-    user_id: Any
-    target: str = field(repr=False)
-    token: str = field(repr=False)
-    old_token: str | None = field(repr=False)
-    sealed_headers: str | None = field(repr=False)
-    expires_at: datetime | None
-    disabled_at: datetime | None
-    rate: str
-    retry_schedule: object
-
-    def keyring(self, keys: Keys) -> Keyring:
-        """What the hook signs with; raises `SecretUnreadableError`."""
-        old = None if self.old_token is None else decrypt(self.old_token, keys)
-        keyring = Keyring.of(decrypt(self.token, keys), old)
-        keyring.check()
-        return keyring
-
-    def headers(self) -> Headers:
-        """The hook's own headers, checked again: not every way to write a row checks them.
-
-        Raises `SecretUnreadableError`, `BadHeadersError`.
-        """
-        return check_headers(read_headers(self.sealed_headers)) if self.sealed_headers else ()
-
-
-@dataclass(frozen=True, slots=True)
 class _Terms:
     """What holds for every POST of a batch.
 
@@ -204,73 +167,11 @@ class _Terms:
     drift: float
 
 
-class _Bodies:
-    """The bodies of a batch: the event's own, one kept from an earlier look, or a fresh one."""
-
-    def __init__(self, journal: Journal, claim: BatchClaim, dump_for: DumpFor) -> None:
-        self.rendered: dict[str, str] = {}
-        self._stored = dict(claim.bodies or {})
-        self._alias = journal.alias
-        self._dump_for = dump_for
-        self._hook_ids = {owed.hook_id for owed in claim.owed}
-        self._hooks: dict[int, Hook] | None = None
-        self._instances: dict[int, Model] = {}
-
-    def body(self, owed: Owed, event: Event) -> str:
-        """The body of one pair; raises `PayloadError` with the reason if it has none."""
-        if event.payload is not None:
-            return event.payload
-        kept = self.kept(owed)
-        if kept is not None:
-            return kept
-        if event.snapshot is None:
-            raise PayloadError(event.error or "the payload was not kept")
-        text = render(self._instance(event), self._hook(owed), self._dump_for(event.deliverer))
-        self.rendered[owed.key] = text
-        return text
-
-    def keep(self, owed: Owed, event: Event) -> None:
-        """Render it for a hook that may be enabled later: the snapshot goes with its event."""
-        with suppress(PayloadError):
-            self.body(owed, event)
-
-    def kept(self, owed: Owed) -> str | None:
-        """The rendered body of a pair, None if the event holds it or there is none."""
-        if owed.body is not None:
-            return owed.body
-        key = owed.key
-        return self.rendered.get(key, self._stored.get(key))
-
-    def all(self) -> dict[str, str]:
-        """Every rendered body, to be stored with the batch."""
-        return self._stored | self.rendered
-
-    def _hook(self, owed: Owed) -> Hook:
-        if self._hooks is None:
-            # Without its secret: one that can't be read must not stop its neighbours.
-            hooks = Hook.objects.using(self._alias).select_related("content_type")
-            self._hooks = hooks.defer(*Hook.ENCRYPTED).in_bulk(self._hook_ids)
-        try:
-            return self._hooks[owed.hook_id]
-        except KeyError as error:
-            raise PayloadError("the hook is gone") from error
-
-    def _instance(self, event: Event) -> Model:
-        if event.pk not in self._instances:
-            try:
-                self._instances[event.pk] = restore_snapshot(
-                    event.label, event.snapshot or "", event.using
-                )
-            except Exception as error:
-                raise PayloadError(f"the snapshot can't be read: {reason_of(error)}") from error
-        return self._instances[event.pk]
-
-
 def _ended(
     journal: Journal,
     claim: BatchClaim,
     events: Mapping[int, Event],
-    hooks: Mapping[int, _HookRow],
+    hooks: Mapping[int, Recipient],
     now: datetime,
 ) -> dict[Pair, Outcome]:
     """The outcomes of the pairs that are not to be sent any more, whatever their payload."""
@@ -291,7 +192,7 @@ def _ended(
     return ended | refusals(candidates, journal.alias)
 
 
-def _why_ended(event: Event | None, hook: _HookRow | None, now: datetime) -> str:
+def _why_ended(event: Event | None, hook: Recipient | None, now: datetime) -> str:
     """Why a pair is owed no more; empty if it is."""
     if event is None:
         return "the event is gone"
@@ -304,7 +205,7 @@ def _why_ended(event: Event | None, hook: _HookRow | None, now: datetime) -> str
     return ""
 
 
-def _job(owed: Owed, event: Event, hook: _HookRow, bodies: _Bodies, terms: _Terms) -> Job | Outcome:
+def _job(owed: Owed, event: Event, hook: Recipient, bodies: Bodies, terms: _Terms) -> Job | Outcome:
     """The POST of one pair, or the outcome of a pair that gets none."""
     try:
         place = parse_target(hook.target)
@@ -335,7 +236,7 @@ def _job(owed: Owed, event: Event, hook: _HookRow, bodies: _Bodies, terms: _Term
     )
 
 
-def _schedule(hook: _HookRow | None) -> Sequence[float]:
+def _schedule(hook: Recipient | None) -> Sequence[float]:
     """The hook's own, or that of the settings."""
     own = None if hook is None else conf.usable_schedule(hook.retry_schedule)
     return own or conf.retry_schedule()
@@ -348,22 +249,3 @@ def _no_post(verdict: Verdict, detail: str) -> Outcome:
 def _events(journal: Journal, owed: Iterable[Owed]) -> dict[int, Event]:
     ids = {one.event_id for one in owed}
     return Event.objects.using(journal.alias).in_bulk(ids)
-
-
-def _hooks(journal: Journal, owed: Iterable[Owed]) -> dict[int, _HookRow]:
-    ids = {one.hook_id for one in owed}
-    # The tokens as stored: one secret that can't be read must not stop its neighbours.
-    rows = Hook.objects.using(journal.alias).filter(pk__in=ids)
-    columns = rows.values_list(
-        "id",
-        "user_id",
-        "target",
-        stored("secret"),
-        stored("old_secrets"),
-        stored("headers"),
-        "expires_at",
-        "disabled_at",
-        "rate_limit",
-        "retry_schedule",
-    )
-    return {row[0]: _HookRow(*row) for row in columns}
