@@ -168,6 +168,11 @@ def slice_size() -> int:
     return _whole("HOOK_SLICE_SIZE", 20_000)
 
 
+def deliver_where_collected() -> bool:
+    """Whether the process that collects an event sends to its hooks itself if they are few."""
+    return bool(_get("HOOK_DELIVER_WHERE_COLLECTED", False))
+
+
 def max_in_flight() -> int:
     """POSTs that one worker process has under way at most."""
     return _whole("HOOK_MAX_IN_FLIGHT", 2_000)

@@ -28,8 +28,7 @@ CLAIM = 500
 def collect(bell: str = "") -> None:
     """Fan out every event that is due; ``bell`` names the doorbell that rang for it, if one did.
 
-    The doorbell comes off first: an event that is committed while this runs rings again. A few
-    events with a few hooks are sent from here; a backlog is work for all the element workers.
+    The doorbell comes off first: an event that is committed while this runs rings again.
     """
     if bell:
         doorbell.answered(bell)
@@ -37,7 +36,7 @@ def collect(bell: str = "") -> None:
     while claims := journal.claim_events(CLAIM, conf.lease()):
         with telemetry().working(COLLECTION_QUEUE, (claim.traceparent for claim in claims)):
             kept = keep_built_in(journal, claims)
-            here = len(claims) < CLAIM and _pumped(kept)
+            here = len(claims) < CLAIM and _served_here(kept)
             for rings in fan_out(journal, kept):
                 if not (here and len(rings) == 1 and deliver_here(journal, rings[0])):
                     send(journal, rings)
@@ -54,8 +53,15 @@ def send(journal: Journal, rings: list[Ring], queue: str = ELEMENT_QUEUE) -> Non
         journal.hand_back(rings)
 
 
-def _pumped(claims: Sequence[EventClaim]) -> bool:
-    """Whether the pump sends these: no callable of the project's own, which may take its time."""
+def _served_here(claims: Sequence[EventClaim]) -> bool:
+    """Whether what these owe may be sent from here, if it fits into one batch.
+
+    Only where the settings allow it, since a collection worker may have no way out to the internet;
+    never a callable of the project's own, which may take its time; and a backlog is work for all
+    the element workers.
+    """
+    if not conf.deliver_where_collected():
+        return False
     try:
         built_in = element().kind is not None
     except HookConfigurationError:

@@ -11,7 +11,7 @@ from doh.models import Batch, Delivery, Event, Hook
 from doh_tasks.queues import DEAD_LETTER_QUEUE, TASK_ROUTES
 from tests.app.models import Parcel, Vehicle
 from tests.celery_app import app
-from tests.workers import wait_until
+from tests.workers import COLLECTION, wait_until
 
 pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.workers]
 
@@ -55,6 +55,16 @@ def test_a_saved_object_reaches_its_hooks(bus, hook_on, receiver, workers):
     assert Webhook(good.secret).verify(post.body, post.headers) == {}
     assert len({post.headers["webhook-id"] for post in receiver.posts}) == 1
     assert not Batch.objects.exists()
+
+
+def test_a_few_hooks_may_be_served_by_the_process_that_collects(bus, hook_on, receiver, workers):
+    hooks = [hook_on(bus, target=receiver.url(f"/{n}")) for n in range(3)]
+    running = workers(HOOK_DELIVER_WHERE_COLLECTED=True)
+    running.worker("collection", COLLECTION)
+    bus.save()
+    running.until(lambda: Event.objects.exists() and is_settled(), "collection")
+    assert Delivery.objects.filter(status="succeeded").count() == len(hooks)
+    assert sorted(post.path for post in receiver.posts) == ["/0", "/1", "/2"]
 
 
 def test_dead_letters_are_told_of_on_their_queue(bus, hook_on, receiver, workers):
