@@ -193,7 +193,9 @@ def _stay(view: View, receivers: Receivers, ports: Pages) -> None:
 
 Save bus 55 in the admin and watch it arrive here. Ctrl-C ends it.
 """)
-    signal.pause()
+    # In steps: whichever thread the signal comes to, it is noticed.
+    while True:
+        time.sleep(1)
 
 
 if __name__ == "__main__":
