@@ -1,6 +1,7 @@
 """Fixtures that every test may use."""
 
 import os
+import signal
 from collections.abc import Iterator
 
 import pytest
@@ -8,6 +9,12 @@ from django.contrib.auth import get_user_model
 
 from doh.models import Hook
 from tests.receiver import Receiver
+
+
+def pytest_configure() -> None:
+    """Hear Ctrl-C, also where a shell in the background has switched it off for its children."""
+    if signal.getsignal(signal.SIGINT) == signal.SIG_IGN:
+        signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 @pytest.fixture(scope="session")
