@@ -222,6 +222,16 @@ def test_an_event_nobody_listens_to_costs_one_query(bus):
     assert sum("doh_hook" in query["sql"] for query in asked) == 1
 
 
+def test_a_save_that_is_heard_costs_two_queries(bus, hook_on):
+    hook_on(bus)
+    with transaction.atomic():
+        with doh.silenced(), CaptureQueriesContext(connection) as plain:
+            bus.save()
+        with CaptureQueriesContext(connection) as heard:
+            bus.save()
+    assert len(heard) == len(plain) + 2
+
+
 @pytest.mark.parametrize(
     ("change", "message"),
     [

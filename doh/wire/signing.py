@@ -55,7 +55,7 @@ def scheme_of(secret: str) -> Scheme:
     return Scheme.ED25519 if secret.startswith(PRIVATE_PREFIX) else Scheme.HMAC
 
 
-@lru_cache(maxsize=65_536)
+@lru_cache(maxsize=16_384)
 def signing_key(secret: str) -> bytes:
     """The bytes that a secret stands for; raises `SecretUnreadableError` if it stands for none."""
     prefix = PRIVATE_PREFIX if scheme_of(secret) is Scheme.ED25519 else SECRET_PREFIX
@@ -157,7 +157,7 @@ class Keyring:
                 yield secret
 
 
-@lru_cache(maxsize=65_536)
+@lru_cache(maxsize=16_384)
 def _private_key(secret: str) -> Ed25519PrivateKey:
     return Ed25519PrivateKey.from_private_bytes(signing_key(secret)[:_SEED_BYTES])
 

@@ -46,7 +46,7 @@ class Target(NamedTuple):
     endpoint: str
 
 
-@lru_cache(maxsize=65_536)
+@lru_cache(maxsize=16_384)
 def parse_target(url: str) -> Target:
     """Read a target; raises `BadTargetError` that says which part is wrong, and how to mend it.
 

@@ -62,7 +62,8 @@ def _run(folder: Path, options: argparse.Namespace) -> None:
             figures += found
             console.print(f"{name}: {time.monotonic() - start:.0f} s")
             report.table(found, console)
-    report.write_json(options.json, figures, about)
+            # As far as it got, should a later one fail.
+            report.write_json(options.json, figures, about)
     if options.docs:
         plots.draw(ROOT / "docs" / "img", figures)
         report.write_json(ROOT / "docs" / "img" / "performance.json", figures, about)

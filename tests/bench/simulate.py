@@ -18,19 +18,19 @@ _STEP = 0.01
 class Costs:
     """What one delivery costs, in microseconds of one core, as docs/performance.md measured it.
 
-    ``rows`` is how many deliveries a second one PostgreSQL writes that has disks and cores of its
-    own; ``messages`` what one Redis hands out in a second.
+    ``rows`` and ``messages`` are assumptions, not measurements: how many deliveries a second one
+    PostgreSQL writes that has a machine to itself, and what one Redis hands out in a second.
     """
 
-    element: float = 60.0
-    collection: float = 3.0
-    database: float = 11.0
+    element: float = 148.0
+    collection: float = 6.1
+    database: float = 30.0
     batch: int = 500
     slice: int = 20_000
-    rows: float = 60_000.0
+    rows: float = 30_000.0
     messages: float = 8_000.0
-    delivery_bytes: int = 260
-    wal_bytes: int = 700
+    delivery_bytes: int = 211
+    wal_bytes: int = 510
 
 
 @dataclass(frozen=True, slots=True)
