@@ -140,11 +140,11 @@ def _rates(
 
     Where the sample is younger than the window, the window is as long as the sample.
     """
-    newest = rows.aggregate(newest=Max("pk"))["newest"] or 0
-    floor = newest - SAMPLE
+    keys = rows.aggregate(newest=Max("pk"), oldest=Min("pk"))
+    floor = (keys["newest"] or 0) - SAMPLE
     sample = rows.filter(pk__gt=floor)
     start = now - timedelta(seconds=WINDOW)
-    if rows.filter(pk__lte=floor).exists():
+    if (keys["oldest"] or 0) <= floor:
         oldest = sample.aggregate(oldest=Min(moment))["oldest"]
         start = max(start, oldest or start)
     minutes = max(1.0, (now - start).total_seconds()) / 60

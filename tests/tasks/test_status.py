@@ -24,8 +24,9 @@ def test_messages_that_wait_are_counted_by_queue(broker):
 
 def test_a_broker_that_is_not_there_is_critical(monkeypatch):
     get_journal().beat()
-    monkeypatch.setattr(app.conf, "broker_url", "redis://127.0.0.1:1/0")
+    # This one first: unset, it is the other one, and is put back as what it was.
     monkeypatch.setattr(app.conf, "broker_read_url", "redis://127.0.0.1:1/0")
+    monkeypatch.setattr(app.conf, "broker_url", "redis://127.0.0.1:1/0")
     out = StringIO()
     with pytest.raises(SystemExit) as end:
         call_command("doh_status", stdout=out)
