@@ -20,10 +20,12 @@ from flower.utils import strtobool
 from flower.views.monitor import Metrics
 from tornado.web import authenticated
 
-from doh.names import DELIVER_BATCH
+from doh.names import COLLECT, DELIVER_BATCH
 
 #: Arguments that are shown, with words around the ids; all others are not.
 _SHOWN = {DELIVER_BATCH: "batch {}, epoch {}"}
+#: A collection is of whatever is due; what it is called with only names a doorbell.
+_OF_NOTHING = COLLECT
 
 
 def _logins() -> list[str]:
@@ -49,7 +51,9 @@ def _hide(task: Any) -> Any:
     """Ids instead of arguments: another project's task may hold what nobody should read here."""
     shown = _SHOWN.get(task.name)
     ids = re.findall(r"\d+", task.args or "")
-    if shown and len(ids) == shown.count("{}"):
+    if task.name == _OF_NOTHING:
+        task.args = "()"
+    elif shown and len(ids) == shown.count("{}"):
         task.args = shown.format(*ids)
     elif task.args not in (None, "()", "[]"):
         task.args = "(hidden)"
