@@ -10,6 +10,7 @@ DEPLOYMENTS := systemd kubernetes compose
 # What several connections do to each other.
 REPEATABLE_READ_TESTS := $(addprefix tests/journal/test_,concurrency.py locks.py letters.py poison.py contract_batches.py contract_events.py contract_flush.py)
 SERVICES := $(BIN)/python deploy/demo/services.py .demo/services --
+THROWAWAY := $(BIN)/python deploy/demo/services.py --throwaway .demo/services --
 BENCH = PYTHONPATH=$(CURDIR)/deploy/demo:$(CURDIR) $(SERVICES) $(BIN)/python
 
 .PHONY: help setup bench bench-small demo demo-serve demo-check test test-databases test-rabbitmq bench-rate-limit faults faults-small verify-js lint bandit audit types imports wheel wheel-check clean browser deploy-check several-hosts image-check observe-check
@@ -39,14 +40,14 @@ demo-serve: $(READY)  ## Leave it running, with the admin and Flower
 	$(BIN)/python deploy/demo/run.py --serve
 
 test: $(READY)  ## Run the whole suite on real servers
-	$(SERVICES) $(BIN)/python -X dev -m coverage run -m pytest $(ARGS)
+	$(THROWAWAY) $(BIN)/python -X dev -m coverage run -m pytest $(ARGS)
 	$(BIN)/coverage combine --quiet
 	$(BIN)/coverage report --fail-under=90
 
 test-databases: $(READY)  ## Run the journal's contract on SQLite, on MariaDB (Debian's mariadb-server), and on PostgreSQL under REPEATABLE READ
 	$(BIN)/python -X dev -m pytest tests/journal
 	$(BIN)/python tests/mariadb.py .demo/services -- $(BIN)/python -X dev -m pytest tests/journal
-	DOH_TEST_REPEATABLE_READ=1 $(SERVICES) $(BIN)/python -X dev -m pytest $(REPEATABLE_READ_TESTS)
+	DOH_TEST_REPEATABLE_READ=1 $(THROWAWAY) $(BIN)/python -X dev -m pytest $(REPEATABLE_READ_TESTS)
 
 bench: $(PLOTS)  ## Measure everything beside its yardsticks (20 min, a quiet machine, Debian's nginx; ARGS="--only P1,P3")
 	$(BENCH) -m tests.bench $(ARGS)
@@ -59,10 +60,10 @@ bench-rate-limit: $(READY)  ## Count how well four workers hold a rate limit ove
 	$(SERVICES) $(BIN)/python -m pytest -q tests/bench/test_rate_limit.py
 
 test-rabbitmq: $(READY)  ## Run the main job over RabbitMQ (Debian's rabbitmq-server)
-	$(SERVICES) $(BIN)/python tests/rabbitmq.py .demo/services -- $(BIN)/python -X dev -m pytest tests/tasks/test_main_job.py tests/tasks/test_letterbox.py
+	$(THROWAWAY) $(BIN)/python tests/rabbitmq.py .demo/services -- $(BIN)/python -X dev -m pytest tests/tasks/test_main_job.py tests/tasks/test_letterbox.py
 
 verify-js: $(READY)  ## Have JavaScript's library verify what every deliverer sends (Debian's nodejs, npm)
-	$(SERVICES) $(BIN)/python -X dev -m pytest tests/javascript
+	$(THROWAWAY) $(BIN)/python -X dev -m pytest tests/javascript
 
 browser: $(TOOLS)  ## See Flower and the admin in Debian's chromium (SCREENSHOTS=docs/img renews the pictures)
 	$(BIN)/python -m pytest tests/deployment/test_browser.py
@@ -118,7 +119,7 @@ demo-check: $(READY)  ## Check the demo: it ends, fails plainly, serves, leaves 
 	$(BIN)/python -X dev -m pytest tests/deployment/test_demo.py
 
 wheel-check: $(READY)  ## Use the built wheel in a project of somebody else
-	$(SERVICES) $(BIN)/python tests/wheel/check.py
+	$(THROWAWAY) $(BIN)/python tests/wheel/check.py
 
 wheel: $(READY)  ## Build the wheel into dist
 	$(BIN)/python -m build --wheel --outdir dist .

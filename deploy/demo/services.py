@@ -1,7 +1,8 @@
 """Real servers from PyPI packages: PostgreSQL and Valkey, under one folder, gone with the process.
 
 ``python services.py FOLDER -- COMMAND …`` runs a command with ``DATABASE_URL`` and ``REDIS_URL``
-set. A server whose URL is given already is used as it is.
+set. A server whose URL is given already is used as it is. With ``--throwaway`` before the folder,
+the database does not wait for the disk: for tests, which have no use for what survives the machine.
 """
 
 import ctypes
@@ -23,14 +24,20 @@ LOOPBACK = "127.0.0.1"
 #: What Valkey's log says when it can be spoken to.
 _READY = "Ready to accept connections"
 _PR_SET_PDEATHSIG = 1
+_THROWAWAY = {"fsync": "off", "synchronous_commit": "off", "full_page_writes": "off"}
 
 
 @contextmanager
-def services(folder: Path) -> Iterator[dict[str, str]]:
-    """Start what the environment does not name already; yields the variables that name it all."""
+def services(folder: Path, **settings: str) -> Iterator[dict[str, str]]:
+    """Start what the environment does not name already; yields the variables that name it all.
+
+    ``settings`` are PostgreSQL's.
+    """
     folder.mkdir(parents=True, exist_ok=True)
     with ExitStack() as stack:
-        database = os.environ.get("DATABASE_URL") or stack.enter_context(postgres(folder / "pg"))
+        database = os.environ.get("DATABASE_URL") or stack.enter_context(
+            postgres(folder / "pg", **settings)
+        )
         redis = os.environ.get("REDIS_URL") or stack.enter_context(valkey(folder / "valkey"))
         yield {"DATABASE_URL": database, "REDIS_URL": redis}
 
@@ -181,10 +188,15 @@ def _stop(server: "subprocess.Popen[bytes]", how: signal.Signals) -> None:
 
 def main() -> int:
     """Run a command beside the servers; its exit status is ours."""
-    folder, dashes, *command = sys.argv[1:]
+    throwaway = sys.argv[1] == "--throwaway"
+    folder, dashes, *command = sys.argv[2 if throwaway else 1 :]
     if dashes != "--" or not command:
         raise SystemExit(__doc__)
-    with tempfile.TemporaryDirectory(dir=_made(Path(folder))) as own, services(Path(own)) as found:
+    settings = _THROWAWAY if throwaway else {}
+    with (
+        tempfile.TemporaryDirectory(dir=_made(Path(folder))) as own,
+        services(Path(own), **settings) as found,
+    ):
         return subprocess.run(command, env=os.environ | found, check=False).returncode
 
 
