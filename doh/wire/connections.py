@@ -118,7 +118,7 @@ class _WholeResponse(HTTPResponse):
 def _pools(options: TransportOptions) -> dict[str, type[HTTPConnectionPool]]:
     """The pool classes whose connections dial through the guard."""
 
-    class Plain(HTTPConnection):
+    class Guarded(HTTPConnection):
         response_class = _WholeResponse
 
         def _new_conn(self) -> socket.socket:
@@ -129,22 +129,14 @@ def _pools(options: TransportOptions) -> dict[str, type[HTTPConnectionPool]]:
                 watched(self.sock)
             super().request(*args, **kwargs)
 
-    class Secure(HTTPSConnection):
-        response_class = _WholeResponse
-
-        def _new_conn(self) -> socket.socket:
-            return _open_guarded(self, options)
-
-        def request(self, *args: Any, **kwargs: Any) -> None:
-            if self.sock is not None:
-                watched(self.sock)
-            super().request(*args, **kwargs)
+    class GuardedTls(Guarded, HTTPSConnection):
+        pass
 
     class PlainPool(HTTPConnectionPool):
-        ConnectionCls = Plain
+        ConnectionCls = Guarded
 
     class SecurePool(HTTPSConnectionPool):
-        ConnectionCls = Secure
+        ConnectionCls = GuardedTls
 
     return {"http": PlainPool, "https": SecurePool}
 
