@@ -24,6 +24,8 @@ SETTINGS: dict[str, Any] = {
     "HOOK_QUEUE_LEASE": LEASE,
     "HOOK_TOTAL_TIMEOUT": DEADLINE,
     "HOOK_CONNECT_TIMEOUT": DEADLINE,
+    # A host whose circuit is open is owed for longer than a row has time.
+    "HOOK_CIRCUIT_BREAKER": None,
     "HOOK_MAX_IN_FLIGHT": IN_FLIGHT,
     "HOOK_BATCH_SIZE": BATCH,
     "HOOK_RETRY_SCHEDULE": [0, 0.5, *[1] * 60],

@@ -27,7 +27,7 @@ class Migration(migrations.Migration):
         ),
     ]
 """
-_FIELD = "    host = models.CharField(max_length=255, blank=True)\n    updated_at"
+_FIELD = "    host = models.CharField(max_length=255, blank=True)\n"
 _SIGNATURE = "def deliver_batch(batch_id: int, epoch: int) -> None:"
 
 
