@@ -60,8 +60,7 @@ def _judge_hostile(world: World, grown: int) -> None:
     result.notes["memory"] = f"+{grown / 1e6:.0f} MB"
     if result.lost:
         result.violations.append(f"the healthy receiver missed {result.lost}")
-    # The small size also runs on machines that are busy with something else.
-    if world.result.scale == "full" and longest > DEADLINE + OVER:
+    if longest > DEADLINE + OVER:
         result.violations.append(f"a POST took {longest:.2f} s")
     if grown > MORE_MEMORY:
         result.violations.append(f"a worker grew by {grown / 1e6:.0f} MB")
