@@ -112,7 +112,8 @@ def test_failures_are_told_by_reason_and_hook(bus, hook_on, swept, receiver, set
     text, level = status()
     assert level == 0
     assert "500 Internal Server Error" in text
-    assert f"hook {failing.pk} (1 waiting)" in text
+    assert "most is owed to hook " in text
+    assert f"{failing.pk} (1 waiting)" in text
 
 
 def test_rates_are_those_of_the_last_minutes(bus, hook_on, swept, receiver):
