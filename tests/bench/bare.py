@@ -45,28 +45,23 @@ class Bare:
             self._multi.setopt(pycurl.M_SOCKETFUNCTION, self._on_socket)
             self._multi.setopt(pycurl.M_TIMERFUNCTION, self._on_timer)
 
-    def run(self, requests: list[Prepared]) -> float:
-        """POST them all; returns the seconds that it took."""
-        idle = [self._handle() for _ in range(min(self._in_flight, len(requests)))]
+    def run(self, requests: list[Prepared], enough: int | None = None) -> float:
+        """POST them all; returns the seconds that it took, until ``enough`` of them were over."""
+        handles = [self._handle() for _ in range(min(self._in_flight, len(requests)))]
+        idle = handles.copy()
         start = time.perf_counter()
         todo = iter(requests)
-        flying = 0
-        exhausted = False
-        while flying or not exhausted:
-            while idle and not exhausted:
-                one = next(todo, None)
-                if one is None:
-                    exhausted = True
-                else:
-                    self._start(idle.pop(), one)
-                    flying += 1
+        left = len(requests) if enough is None else enough
+        while left > 0:
+            while idle and (one := next(todo, None)) is not None:
+                self._start(idle.pop(), one)
             self._turn()
             for handle in self._ended():
                 idle.append(handle)
-                flying -= 1
+                left -= 1
         taken = time.perf_counter() - start
-        for handle in idle:
-            handle.close()
+        for handle in handles:
+            handle.close()  # Also of those that nobody waits for any longer.
         return taken
 
     def close(self) -> None:

@@ -10,6 +10,7 @@ from pathlib import Path
 
 import dj_database_url
 import psycopg
+import redis
 from django.contrib.auth import get_user_model
 from django.contrib.contenttypes.models import ContentType
 from django.core.management import call_command
@@ -73,6 +74,13 @@ def forget_events() -> None:
     """Empty what the hooks caused; the hooks stay."""
     with connection.cursor() as cursor:
         cursor.execute("TRUNCATE doh_event, doh_batch, doh_delivery, doh_attempt")
+
+
+def forget_limits() -> None:
+    """Forget what is known of hosts: rates, circuits, who is slow. Workers must not run."""
+    client = redis.Redis.from_url(os.environ["REDIS_URL"])
+    for key in client.scan_iter("doh:{limits}:*", count=1_000):
+        client.delete(key)
 
 
 def vehicle(name: str = "55") -> Vehicle:
