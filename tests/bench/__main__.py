@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 ROOT = Path(__file__).parents[2]
-GOALS = ("P1", "P2", "P3", "P4", "P5", "P6", "P7", "P8", "P10")
+GOALS = ("P1", "P2", "P3", "P4", "P5", "P6", "P7", "P8", "P9", "P10")
 
 
 def main() -> None:
@@ -72,11 +72,11 @@ def _run(folder: Path, options: argparse.Namespace) -> None:
 
 
 def _goals() -> dict[str, Callable[..., Iterator[object]]]:
-    from tests.bench import ledger, saving, slow, throughput, waiting
+    from tests.bench import ledger, neighbours, saving, slow, throughput, waiting
 
     found = (
         throughput.p1, throughput.p2, saving.p3, saving.p4, throughput.p5,
-        ledger.p6, waiting.p7, waiting.p8, slow.p10,
+        ledger.p6, waiting.p7, waiting.p8, neighbours.p9, slow.p10,
     )  # fmt: skip
     return dict(zip(GOALS, found, strict=True))
 

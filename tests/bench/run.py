@@ -36,17 +36,21 @@ class Scale:
     slow: int
     receivers: int
     slowest: float
+    noise: float
+    crowd: int
     peer: int
 
 
 FULL = Scale(
     hooks=20_000, events=20_000, sizes=(100, 2_000, 20_000, 200_000, 1_000_000),
     saved=(1, 2_000, 100_000), saves=200, arrivals=200, rows=10_000_000, due=1_000, hosts=1_000,
-    idle=60, slow=50_000, receivers=1_000, slowest=10, peer=500,
+    idle=60, slow=50_000, receivers=1_000, slowest=10, noise=60,
+    crowd=1_000, peer=500,
 )  # fmt: skip
 SMALL = Scale(
     hooks=1_000, events=500, sizes=(100, 2_000), saved=(1, 200), saves=10, arrivals=5,
-    rows=10_000, due=100, hosts=20, idle=2, slow=400, receivers=200, slowest=1, peer=20,
+    rows=10_000, due=100, hosts=20, idle=2, slow=400, receivers=200, slowest=1, noise=3, crowd=50,
+    peer=20,
 )  # fmt: skip
 #: Plain receivers, on as many loopback addresses.
 HOSTS = 100
