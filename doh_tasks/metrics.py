@@ -15,7 +15,7 @@ from celery.signals import worker_process_init
 
 from doh import conf
 from doh.telemetry import Gauge, brought, install
-from doh_tasks.limits import Circuit, circuits
+from doh_tasks.limits import circuits
 
 #: States of a circuit that is not closed.
 _STATES: Final = ("open", "half_open", "paused")
@@ -46,15 +46,9 @@ def _count_circuits() -> Iterator[tuple[float, dict[str, str]]]:
     found = circuits()
     if found is None:
         return
-    states = Counter(map(_state_of, found))
+    states = Counter(one.state for one in found)
     for state in _STATES:
         yield states[state], {"doh.state": state}
-
-
-def _state_of(circuit: Circuit) -> str:
-    if circuit.open_for > 0:
-        return "open"
-    return "paused" if circuit.paused_for > 0 else "half_open"
 
 
 brought.append(

@@ -45,18 +45,12 @@ class Workers:
 
     def start(self, name: str, *arguments: str) -> "subprocess.Popen[bytes]":
         """Start a process of the Celery app: its command and options."""
-        environment = os.environ | {
-            "DJANGO_SETTINGS_MODULE": "tests.worker_settings",
-            "DOH_TEST_DATABASE": str(connection.settings_dict["NAME"]),
-            "DOH_TEST_SETTINGS": json.dumps(self._settings),
-            "PYTHONPATH": f"{ROOT}{os.pathsep}{ROOT / 'deploy' / 'demo'}",
-        }
         celery = ["-W", "ignore", "-m", "coverage", "run", "-m", "celery", "-A", "tests.celery_app"]
         with (self._folder / f"{name}.log").open("ab") as log:
             process = subprocess.Popen(
                 [sys.executable, *celery, *arguments],
                 cwd=ROOT,
-                env=environment,
+                env=_environment(self._settings),
                 stdout=log,
                 stderr=log,
                 start_new_session=True,
@@ -105,6 +99,25 @@ class Workers:
     def until(self, condition: Any, name: str, timeout: float = 120) -> None:
         """Wait for a condition; fails with what a process has said."""
         wait_until(condition, lambda: self.log(name), timeout)
+
+
+def management(*arguments: str, **settings: Any) -> dict[str, Any]:
+    """What starts a management command of the project: arguments of `subprocess.run`."""
+    program = (
+        "import tests.celery_app, django.core.management as management;"
+        "management.execute_from_command_line()"
+    )
+    command = [sys.executable, "-W", "ignore", "-c", program, *arguments]
+    return {"args": command, "env": _environment(settings), "cwd": ROOT}
+
+
+def _environment(settings: dict[str, Any]) -> dict[str, str]:
+    return os.environ | {
+        "DJANGO_SETTINGS_MODULE": "tests.worker_settings",
+        "DOH_TEST_DATABASE": str(connection.settings_dict["NAME"]),
+        "DOH_TEST_SETTINGS": json.dumps(settings),
+        "PYTHONPATH": f"{ROOT}{os.pathsep}{ROOT / 'deploy' / 'demo'}",
+    }
 
 
 def wait_until(condition: Any, explain: Any = lambda: "", timeout: float = 120) -> None:

@@ -3,12 +3,17 @@
 from collections.abc import Iterator, Mapping, Sequence
 
 from doh.status.broker import Broker
+from doh.status.circuits import LISTED, Circuit, Circuits
 from doh.status.judge import Finding, worst
-from doh.status.ledger import COUNTED, WINDOW, Detail, Vitals
+from doh.status.ledger import COUNTED, NAMED, WINDOW, Detail, Vitals
 
 
 def lay_out(
-    vitals: Vitals, detail: Detail, broker: Broker | None, findings: Sequence[Finding]
+    vitals: Vitals,
+    detail: Detail,
+    broker: Broker | None,
+    circuits: Circuits | None,
+    findings: Sequence[Finding],
 ) -> Iterator[str]:
     """The lines of the screen."""
     yield f"Hooks are {worst(findings).name}"
@@ -22,6 +27,7 @@ def lay_out(
     yield f"Disabled hooks   {_number(detail.disabled)}{_named(detail.disabled_by_reason)}"
     yield f"Failing hooks    {_failing(detail.failing)}"
     yield f"Dead letters     {_number(detail.dead)}{_named(detail.dead_by_reason)}"
+    yield f"Circuits         {_circuits(circuits)}"
     yield ""
     yield f"Last sweep       {_age(vitals.sweep, 'never')}{'' if vitals.sweep is None else ' ago'}"
     yield f"Broker           {_broker(broker)}"
@@ -46,8 +52,8 @@ def _rate_lines(detail: Detail) -> Iterator[str]:
     yield f"  {'not accepted':<14} {detail.attempts:>10,.1f}"
 
 
-def _number(value: int) -> str:
-    return f"{value:,}{'+' if value >= COUNTED else ''}"
+def _number(value: int, bound: int = COUNTED) -> str:
+    return f"{value:,}{'+' if value >= bound else ''}"
 
 
 def _age(seconds: float | None, none: str) -> str:
@@ -70,6 +76,23 @@ def _failing(owed: Mapping[int, int]) -> str:
         return "0"
     most = ", ".join(f"{hook_id} ({number:,} waiting)" for hook_id, number in owed.items())
     return f"most is owed to hook {most}"
+
+
+def _circuits(circuits: Circuits | None) -> str:
+    if circuits is None:
+        return "not used"
+    if circuits.error:
+        return f"not known: {circuits.error}"
+    named = (f"\n  {one.host}  {_circuit(one)}" for one in circuits.hosts[:NAMED])
+    return f"{_number(len(circuits.hosts), LISTED)}{''.join(named)}"
+
+
+def _circuit(circuit: Circuit) -> str:
+    if circuit.opened_ago is None:
+        return f"asked for a pause of another {_age(circuit.paused_for, '')}"
+    wait = max(circuit.open_for, circuit.paused_for)
+    probe = f"next probe in {_age(wait, '')}" if wait else "half open: the next POST tells"
+    return f"open for {_age(circuit.opened_ago, '')}, {probe}"
 
 
 def _broker(broker: Broker | None) -> str:

@@ -4,9 +4,10 @@ Their state lives in Redis, and is only ever touched by the two Lua scripts besi
 document every key. Without Redis nothing is limited.
 """
 
+from doh.status.circuits import Circuit
 from doh_tasks.limits.admission import HOLD, admit
 from doh_tasks.limits.reporting import BUSY, report, slow_hosts
-from doh_tasks.limits.state import Circuit, circuits, deferred
+from doh_tasks.limits.state import circuits, deferred
 
 __all__ = [
     "BUSY",

@@ -12,6 +12,7 @@
 --        latency        moving average of the time to an answer
 --        pause, until   the circuit is open for `pause`, which ends at `until`; after that it is
 --                       half open: one probe may go. No `pause`: closed.
+--        opened         when the circuit was last closed
 --        probe          until when the probe that is under way counts
 --        quiet          the host asked for a pause (Retry-After) until then
 --
@@ -47,7 +48,7 @@ local function drop(set, name)
 end
 
 local function read(key)
-  local names = {'good', 'bad', 'row', 'since', 'latency', 'pause', 'until', 'quiet'}
+  local names = {'good', 'bad', 'row', 'since', 'latency', 'pause', 'until', 'quiet', 'opened'}
   local values = redis.call('HMGET', key, unpack(names))
   local host = {}
   for place, name in ipairs(names) do host[name] = tonumber(values[place] or 0) end
@@ -70,6 +71,7 @@ local function trips(host)
 end
 
 local function open(key, host, name, pause)
+  if host.pause == 0 then host.opened = now end
   host.pause, host['until'] = pause, now + pause
   redis.call('HDEL', key, 'probe')
   put(BARRED, name, now + pause + KEEP)

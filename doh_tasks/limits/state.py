@@ -1,30 +1,19 @@
 """What the limits are doing now, to be shown."""
 
 from collections.abc import Iterator
-from typing import Any, Final, NamedTuple
+from typing import Any, Final
 
 import redis
 
 from doh.journal import Journal
 from doh.models import Delivery
+from doh.status.circuits import LISTED, Circuit, brought
 from doh_tasks.limits.store import BARRED, MICROSECONDS, host_key, store
 
-_LISTED: Final = 1_000
 _COUNTED: Final = 10_000
 
 
-class Circuit(NamedTuple):
-    """A host that is not sent to: its circuit is open for so many more seconds, or it asked.
-
-    Both are zero for a circuit that is half open: one probe tells.
-    """
-
-    host: str
-    open_for: float
-    paused_for: float
-
-
-def circuits(limit: int = _LISTED) -> list[Circuit] | None:
+def circuits(limit: int = LISTED) -> list[Circuit] | None:
     """The hosts that are not sent to as usual; None if Redis can't be asked."""
 
     def read(client: redis.Redis) -> list[Circuit]:
@@ -46,8 +35,13 @@ def deferred(journal: Journal) -> int:
 def _circuits(client: redis.Redis, hosts: list[str], now: float) -> Iterator[Circuit]:
     pipeline = client.pipeline(transaction=False)
     for host in hosts:
-        pipeline.hmget(host_key(host), "pause", "until", "quiet")
-    for host, (pause, until, quiet) in zip(hosts, pipeline.execute(), strict=True):
-        left = float(until or 0) / MICROSECONDS - now if float(pause or 0) else 0.0
-        asked = float(quiet or 0) / MICROSECONDS - now
-        yield Circuit(host, max(0.0, left), max(0.0, asked))
+        pipeline.hmget(host_key(host), "pause", "until", "quiet", "opened")
+    for host, row in zip(hosts, pipeline.execute(), strict=True):
+        pause, until, quiet, opened = (float(value or 0) / MICROSECONDS for value in row)
+        # Workers of an older release note no `opened`.
+        ago = now - (opened or until - pause)
+        left = until - now if pause else 0.0
+        yield Circuit(host, max(0.0, left), max(0.0, quiet - now), ago if pause else None)
+
+
+brought.append(circuits)

@@ -117,8 +117,9 @@ def test_failures_that_one_worker_saw_keep_all_from_the_host(make_work):
     assert waiting(work) == [("the circuit to the host is open", 0)] * 3
     assert all(30 <= one.delay <= 37 for one in work.settled)
     assert admit(make_work(1, target="http://b.example/")).settled == ()
-    ((host, open_for, paused_for),) = circuits()
+    ((host, open_for, paused_for, opened_ago),) = circuits()
     assert (host, open_for > 20, paused_for) == ("a.example", True, 0.0)
+    assert open_for + opened_ago == pytest.approx(30)
 
 
 def test_what_a_hook_did_wrong_is_not_held_against_its_host(make_work):

@@ -2,7 +2,8 @@
 
 import pytest
 
-from tests.limits.conftest import HOST
+from doh_tasks.limits.store import host_key
+from tests.limits.conftest import HOST, SECOND
 
 OPEN, PAUSED = 8, 9
 
@@ -67,6 +68,22 @@ def test_a_failed_probe_doubles_the_pause_up_to_an_hour(scripts):
         assert verdicts(scripts) == [0]
         fail(scripts, 1)
     assert pauses == [30, 60, 120, 240, 480, 960, 1920, 3600, 3600]
+
+
+def test_a_circuit_remembers_since_when_it_has_not_been_closed(scripts, client):
+    def opened():
+        return float(client.hget(host_key(HOST), "opened")) / SECOND
+
+    fail(scripts, 5)
+    first = scripts.now
+    for wait in (31, 61):
+        scripts.now += wait
+        fail(scripts, 1)
+        assert opened() == first
+    scripts.now += 121
+    scripts.report(True)
+    fail(scripts, 5)
+    assert opened() == scripts.now
 
 
 def test_a_probe_that_is_never_heard_of_gives_way_to_another(scripts):

@@ -6,6 +6,7 @@ import redis
 from celery import current_app
 
 from doh.deliverers import celery
+from doh_tasks.limits.store import store as limits
 from doh_tasks.pump import stop_pump
 from tests.celery_app import app
 from tests.workers import Workers
@@ -27,7 +28,8 @@ def broker(redis_url, settings, monkeypatch):
         for queue in app.amqp.queues.values():
             queue(channel).declare()
             queue(channel).purge()
-    monkeypatch.setattr(celery.doorbell, "_resting_until", 0.0)
+    for resting in (celery.doorbell, limits):
+        monkeypatch.setattr(resting, "_resting_until", 0.0)
     settings.HOOK_COLLECTION_DELIVERER = TASK
     settings.HOOK_ELEMENT_DELIVERER = ELEMENT_TASK
     yield client

@@ -1,14 +1,22 @@
 """The status beside a real broker and real workers."""
 
+import json
+import subprocess
 from io import StringIO
+from types import SimpleNamespace
 
 import pytest
 from celery import current_app
 from django.core.management import call_command
 
 from doh.journal import get_journal
-from doh.status import read_vitals, survey_broker
+from doh.status import read_vitals, survey_broker, survey_circuits
+from doh.types import Outcome, Verdict
+from doh_tasks.limits import report, reporting, state
+from doh_tasks.limits.store import Store, host_key
 from tests.celery_app import app
+from tests.tasks.conftest import ELEMENT_TASK, TASK
+from tests.workers import management
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
@@ -32,6 +40,81 @@ def test_a_broker_that_is_not_there_is_critical(monkeypatch):
         call_command("doh_status", stdout=out)
     assert end.value.code == 2
     assert "the broker does not answer" in out.getvalue()
+
+
+@pytest.fixture
+def failing_hosts(monkeypatch):
+    """Workers have seen one host fail, and heard another ask for a pause."""
+    monkeypatch.setattr(reporting, "view", reporting.View())
+    bad = Outcome(Verdict.RETRY, "no", host="down.example")
+    asked = Outcome(Verdict.RETRY, "no", host="busy.example", status_code=429, retry_after=90.0)
+    report([SimpleNamespace(outcome=one) for one in (*[bad] * 5, asked)])
+
+
+def test_hosts_that_are_not_sent_to_are_shown_and_not_judged(failing_hosts):
+    get_journal().beat()
+    out = StringIO()
+    call_command("doh_status", stdout=out)
+    text = out.getvalue()
+    assert text.startswith("Hooks are OK")
+    assert "Circuits         2\n" in text
+    assert "  down.example  open for 0 s, next probe in 30 s\n" in text
+    assert "  busy.example  asked for a pause of another 90 s\n" in text
+
+
+def test_a_circuit_whose_pause_is_over_is_half_open(failing_hosts, broker):
+    broker.hset(host_key("down.example"), mapping={"until": 1_000_000})
+    get_journal().beat()
+    out = StringIO()
+    call_command("doh_status", stdout=out, json=True)
+    hosts = {one["host"]: one for one in json.loads(out.getvalue())["circuits"]["hosts"]}
+    assert hosts["down.example"]["state"] == "half_open"
+
+
+def test_a_command_line_reads_circuits_that_no_import_of_its_own_brought_along(failing_hosts):
+    get_journal().beat()
+    found = status_of_another_process()["circuits"]
+    assert found["error"] == ""
+    down, busy = found["hosts"]
+    assert (down["host"], down["state"], busy["host"], busy["state"]) == (
+        "down.example",
+        "open",
+        "busy.example",
+        "paused",
+    )
+    assert down["open_for"] + down["opened_ago"] == pytest.approx(30)
+    assert (busy["opened_ago"], busy["paused_for"] > 60) == (None, True)
+
+
+def test_circuits_that_cannot_be_read_are_not_known_and_not_critical(settings, monkeypatch):
+    get_journal().beat()
+    monkeypatch.setattr(state, "store", Store())
+    settings.HOOK_REDIS_URL = "redis://127.0.0.1:1/0"
+    out = StringIO()
+    call_command("doh_status", stdout=out)
+    assert "Circuits         not known: their Redis does not answer" in out.getvalue()
+
+
+def test_an_app_that_names_no_module_of_the_workers_knows_no_circuits(monkeypatch):
+    monkeypatch.setattr("doh.status.circuits.brought", [])
+    assert "names none of the workers' modules" in survey_circuits().error
+
+
+def test_a_module_that_cannot_be_imported_leaves_the_rest_of_the_status(monkeypatch):
+    def refuse():
+        raise ImportError
+
+    monkeypatch.setattr("doh.status.circuits.import_workers_modules", refuse)
+    get_journal().beat()
+    out = StringIO()
+    call_command("doh_status", stdout=out)
+    assert "Circuits         not known: the workers' modules can't be imported" in out.getvalue()
+
+
+def status_of_another_process():
+    settings = {"HOOK_COLLECTION_DELIVERER": TASK, "HOOK_ELEMENT_DELIVERER": ELEMENT_TASK}
+    command = management("doh_status", "--json", **settings)
+    return json.loads(subprocess.run(**command, check=True, stdout=subprocess.PIPE).stdout)
 
 
 @pytest.mark.workers

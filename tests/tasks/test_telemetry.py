@@ -1,16 +1,13 @@
 """Telemetry in the tasks: traces through the pump, and an endpoint per worker process."""
 
-import os
 import random
 import re
 import socket
 import subprocess
-import sys
 from contextlib import ExitStack, suppress
 from urllib.request import urlopen
 
 import pytest
-from django.db import connection
 from services import free_port
 
 from doh import conf
@@ -23,7 +20,7 @@ from doh_tasks.pump import stop_pump
 from tests.app.models import Vehicle
 from tests.tasks.conftest import ELEMENT_TASK, TASK
 from tests.test_telemetry import save_in_request, watched  # noqa: F401 - a fixture
-from tests.workers import COLLECTION, ELEMENT, ROOT, wait_until
+from tests.workers import COLLECTION, ELEMENT, management, wait_until
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
@@ -71,21 +68,9 @@ def test_every_worker_process_and_the_ledger_have_an_endpoint(bus, hook_on, rece
         collect.delay()
     own.until(lambda: Delivery.objects.filter(status="succeeded").count() == 4, "all")
     own.until(lambda: counted(first) + counted(first + 1) == 4, "all")
-    environment = os.environ | {
-        "DJANGO_SETTINGS_MODULE": "tests.worker_settings",
-        "DOH_TEST_DATABASE": str(connection.settings_dict["NAME"]),
-        "DOH_TEST_SETTINGS": (
-            f'{{"HOOK_COLLECTION_DELIVERER": "{TASK}", "HOOK_ELEMENT_DELIVERER": "{ELEMENT_TASK}"}}'
-        ),
-        "PYTHONPATH": f"{ROOT}{os.pathsep}{ROOT / 'deploy' / 'demo'}",
-    }
-    program = (
-        "import tests.celery_app, django.core.management as management;"
-        "management.execute_from_command_line()"
-    )
-    options = ["doh_metrics", "--listen", f"127.0.0.1:{ledger}"]
-    command = [sys.executable, "-W", "ignore", "-c", program, *options]
-    with subprocess.Popen(command, env=environment, cwd=ROOT) as process:
+    settings = {"HOOK_COLLECTION_DELIVERER": TASK, "HOOK_ELEMENT_DELIVERER": ELEMENT_TASK}
+    command = management("doh_metrics", "--listen", f"127.0.0.1:{ledger}", **settings)
+    with subprocess.Popen(**command) as process:
         try:
             wait_until(lambda: "doh_due_age_seconds" in scrape(ledger))
             text = scrape(ledger)

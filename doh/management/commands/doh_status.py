@@ -4,6 +4,7 @@ import json
 import sys
 import time
 from argparse import ArgumentParser
+from collections.abc import Iterator
 from dataclasses import asdict, dataclass
 from typing import Any
 
@@ -14,6 +15,7 @@ from doh.deliverers import resolve
 from doh.journal import get_journal
 from doh.status import (
     Broker,
+    Circuits,
     Detail,
     Finding,
     Level,
@@ -23,6 +25,7 @@ from doh.status import (
     read_detail,
     read_vitals,
     survey_broker,
+    survey_circuits,
     worst,
 )
 from doh.status.page import lay_out
@@ -35,6 +38,7 @@ class _Status:
     vitals: Vitals
     detail: Detail
     broker: Broker | None
+    circuits: Circuits | None
     findings: list[Finding]
 
 
@@ -43,8 +47,8 @@ class Command(BaseCommand):
 
     help = (
         "Tell how the deliveries are doing: what is owed and for how long, rates, failing and"
-        " disabled hooks, dead letters, broker and sweep. The exit status is 0 if all is well, 1"
-        " for a warning, 2 if something is critical."
+        " disabled hooks, dead letters, open circuits, broker and sweep. The exit status is 0 if"
+        " all is well, 1 for a warning, 2 if something is critical."
     )
 
     def add_arguments(self, parser: ArgumentParser) -> None:
@@ -86,24 +90,24 @@ class Command(BaseCommand):
         if as_json:
             self.stdout.write(json.dumps(_as_json(status)))
         else:
-            self.stdout.write("\n".join(lay_out(*_parts(status))))
+            self.stdout.write("\n".join(_lines(status)))
         return worst(status.findings)
 
 
 def _read(limits: Limits) -> _Status:
     journal = get_journal()
-    broker = survey_broker() if _queued() else None
+    broker, circuits = (survey_broker(), survey_circuits()) if _queued() else (None, None)
     try:
         vitals, detail = read_vitals(journal), read_detail(journal)
     except DatabaseError as error:
         raise CommandError(
             f"The ledger can't be read: {error}", returncode=Level.CRITICAL
         ) from error
-    return _Status(vitals, detail, broker, judge(vitals, limits, broker))
+    return _Status(vitals, detail, broker, circuits, judge(vitals, limits, broker))
 
 
-def _parts(status: _Status) -> tuple[Vitals, Detail, Broker | None, list[Finding]]:
-    return status.vitals, status.detail, status.broker, status.findings
+def _lines(status: _Status) -> Iterator[str]:
+    return lay_out(status.vitals, status.detail, status.broker, status.circuits, status.findings)
 
 
 def _queued() -> bool:
@@ -112,7 +116,13 @@ def _queued() -> bool:
 
 def _as_json(status: _Status) -> dict[str, Any]:
     found = asdict(status)
+    found["circuits"] = None if status.circuits is None else _circuits_as_json(status.circuits)
     found["findings"] = [
         {"level": one.level.name.lower(), "text": one.text} for one in status.findings
     ]
     return {"level": worst(status.findings).name.lower(), **found}
+
+
+def _circuits_as_json(circuits: Circuits) -> dict[str, Any]:
+    hosts = [{"state": one.state, **one._asdict()} for one in circuits.hosts]
+    return {"hosts": hosts, "error": circuits.error}
