@@ -6,8 +6,8 @@ from contextlib import suppress
 from django.db.models import Model
 
 from doh.exceptions import PayloadError, reason_of
-from doh.journal import BatchClaim, Journal, Owed
-from doh.models import Event, Hook
+from doh.journal import BatchClaim, EventRow, Journal, Owed
+from doh.models import Hook
 from doh.payloads import Dump, render, restore_snapshot
 
 #: Finds the ``dump_payload`` of the deliverer at a dotted path.
@@ -26,7 +26,7 @@ class Bodies:
         self._hooks: dict[int, Hook] | None = None
         self._instances: dict[int, Model] = {}
 
-    def body(self, owed: Owed, event: Event) -> str:
+    def body(self, owed: Owed, event: EventRow) -> str:
         """The body of one pair; raises `PayloadError` with the reason if it has none."""
         if event.payload is not None:
             return event.payload
@@ -39,14 +39,14 @@ class Bodies:
         self.rendered[owed.key] = text
         return text
 
-    def keep(self, owed: Owed, event: Event) -> None:
+    def keep(self, owed: Owed, event: EventRow) -> None:
         """Render it for a hook that may be enabled later: the snapshot goes with its event."""
         with suppress(PayloadError):
             self.body(owed, event)
 
     def kept(self, owed: Owed) -> str | None:
         """The rendered body of a pair, None if the event holds it or there is none."""
-        if owed.body is not None:
+        if owed.body is not None or not (self.rendered or self._stored):
             return owed.body
         key = owed.key
         return self.rendered.get(key, self._stored.get(key))
@@ -65,12 +65,12 @@ class Bodies:
         except KeyError as error:
             raise PayloadError("the hook is gone") from error
 
-    def _instance(self, event: Event) -> Model:
-        if event.pk not in self._instances:
+    def _instance(self, event: EventRow) -> Model:
+        if event.id not in self._instances:
             try:
-                self._instances[event.pk] = restore_snapshot(
+                self._instances[event.id] = restore_snapshot(
                     event.label, event.snapshot or "", event.using
                 )
             except Exception as error:
                 raise PayloadError(f"the snapshot can't be read: {reason_of(error)}") from error
-        return self._instances[event.pk]
+        return self._instances[event.id]

@@ -27,7 +27,7 @@ class CurrentEvent:
     taken: bool = False
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class CurrentHook:
     """What an element deliverer needs to sign for the hook it was called for."""
 

@@ -1,6 +1,6 @@
 """From a claimed batch to signed requests, and from their outcomes to what is written."""
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 
@@ -17,13 +17,12 @@ from doh.exceptions import (
     SecretUnreadableError,
 )
 from doh.fields import Keys, current_keys
-from doh.journal import BatchClaim, Journal, Owed, Settled
+from doh.journal import BatchClaim, EventRow, Journal, Owed, Settled
 from doh.lease import Lease
-from doh.models import Event
 from doh.permission import Candidate, refusals
 from doh.recipients import Recipient, read_recipients
 from doh.retry import defer, settle
-from doh.telemetry import UNTRACED, Post, telemetry
+from doh.telemetry import UNTRACED, Post, Telemetry, telemetry
 from doh.types import HOOK_DISABLED, Deferred, Outcome, Pair, Verdict
 from doh.version import USER_AGENT
 from doh.wire.request import Message, Request, build_request, clock
@@ -34,11 +33,12 @@ from doh.wire.target import Target, parse_target
 UNREADABLE_PAUSE = 300.0
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True, eq=False)
 class Job:
     """One POST that a batch owes: everything but the moment at which it is signed.
 
-    ``target`` is the stored one, ``place`` what it means.
+    ``target`` is the stored one, ``place`` what it means. Nobody changes it; it is not frozen
+    because that would make it take several times as long to make.
     """
 
     owed: Owed
@@ -116,26 +116,33 @@ def prepare(journal: Journal, claim: BatchClaim, dump_for: DumpFor) -> Work | No
     lease = Lease(journal, claim.ring)
     if claim.given_up:
         return _give_up(claim, lease)
-    events = _events(journal, claim.owed)
+    events = journal.read_events({owed.event_id for owed in claim.owed})
     bodies = Bodies(journal, claim, dump_for)
     hooks = read_recipients(journal, claim.owed)
     now = journal.now()
-    terms = _Terms(current_keys(), conf.hub_signature(), drift_from(now))
+    terms = _Terms(
+        bodies=bodies,
+        keys=current_keys(),
+        hub_signature=conf.hub_signature(),
+        drift=drift_from(now),
+        schedule=conf.retry_schedule(),
+        telemetry=telemetry(),
+    )
     ended = _ended(journal, claim, events, hooks, now)
     jobs: list[Job] = []
     settled: list[Settled] = []
     for owed in claim.owed:
         if not lease.keep():
             return None
-        found = ended.get(owed.pair) or _job(
-            owed, events[owed.event_id], hooks[owed.hook_id], bodies, terms
+        found = (ended.get(owed.pair) if ended else None) or _job(
+            owed, events[owed.event_id], hooks[owed.hook_id], terms
         )
         if isinstance(found, Job):
             jobs.append(found)
             continue
         if found.verdict is Verdict.GONE:
             bodies.keep(owed, events[owed.event_id])
-        schedule = _schedule(hooks.get(owed.hook_id))
+        schedule = _schedule(hooks.get(owed.hook_id), terms)
         settled.append(settle(owed, found, schedule, bodies.kept(owed)))
     if bodies.rendered and not journal.store_bodies(claim.ring, bodies.all()):
         return None
@@ -162,15 +169,28 @@ class _Terms:
     It is asked for once: a setting takes longer to look up than a POST to sign.
     """
 
+    bodies: Bodies
     keys: Keys
     hub_signature: bool
     drift: float
+    schedule: Sequence[float]
+    telemetry: Telemetry
+    messages: dict[int, Message] = field(default_factory=dict)
+
+    def message(self, event: EventRow) -> Message:
+        """What every hook is told of an event."""
+        known = self.messages.get(event.id)
+        if known is None:
+            known = self.messages[event.id] = Message(
+                event.uid, event.name, event.object_id, event.id, event.traceparent
+            )
+        return known
 
 
 def _ended(
     journal: Journal,
     claim: BatchClaim,
-    events: Mapping[int, Event],
+    events: Mapping[int, EventRow],
     hooks: Mapping[int, Recipient],
     now: datetime,
 ) -> dict[Pair, Outcome]:
@@ -186,13 +206,13 @@ def _ended(
         else:
             candidates.append(
                 Candidate(
-                    hook.id, hook.user_id, event.pk, event.label, event.object_id, event.action
+                    hook.id, hook.user_id, event.id, event.label, event.object_id, event.action
                 )
             )
     return ended | refusals(candidates, journal.alias)
 
 
-def _why_ended(event: Event | None, hook: Recipient | None, now: datetime) -> str:
+def _why_ended(event: EventRow | None, hook: Recipient | None, now: datetime) -> str:
     """Why a pair is owed no more; empty if it is."""
     if event is None:
         return "the event is gone"
@@ -205,12 +225,12 @@ def _why_ended(event: Event | None, hook: Recipient | None, now: datetime) -> st
     return ""
 
 
-def _job(owed: Owed, event: Event, hook: Recipient, bodies: Bodies, terms: _Terms) -> Job | Outcome:
+def _job(owed: Owed, event: EventRow, hook: Recipient, terms: _Terms) -> Job | Outcome:
     """The POST of one pair, or the outcome of a pair that gets none."""
     try:
         place = parse_target(hook.target)
         # The body comes first: a secret that can't be read yet must not cost the pair its payload.
-        body = bodies.body(owed, event)
+        body = terms.bodies.body(owed, event)
         keyring = hook.keyring(terms.keys)
         headers = hook.headers()
     except (BadTargetError, BadHeadersError) as error:
@@ -219,8 +239,7 @@ def _job(owed: Owed, event: Event, hook: Recipient, bodies: Bodies, terms: _Term
         return Outcome(Verdict.DEAD, "its payload failed", attempted=False, said=str(error))
     except SecretUnreadableError as error:
         return Outcome(Verdict.RETRY, str(error), attempted=False, retry_after=UNREADABLE_PAUSE)
-    message = Message(event.uid, event.name, event.object_id, event.pk, event.traceparent)
-    current = CurrentHook(hook.id, keyring, message, terms.drift, headers)
+    current = CurrentHook(hook.id, keyring, terms.message(event), terms.drift, headers)
     trace = event.traceparent
     return Job(
         owed=owed,
@@ -228,24 +247,22 @@ def _job(owed: Owed, event: Event, hook: Recipient, bodies: Bodies, terms: _Term
         hook=current,
         body=body,
         place=place,
-        kept=bodies.kept(owed),
+        kept=terms.bodies.kept(owed),
         rate=hook.rate,
-        post=UNTRACED if trace is None else telemetry().post(trace, place.host, owed.attempts + 1),
-        schedule=_schedule(hook),
+        post=UNTRACED
+        if trace is None
+        else terms.telemetry.post(trace, place.host, owed.attempts + 1),
+        schedule=_schedule(hook, terms),
         hub_signature=terms.hub_signature,
     )
 
 
-def _schedule(hook: Recipient | None) -> Sequence[float]:
+def _schedule(hook: Recipient | None, terms: _Terms) -> Sequence[float]:
     """The hook's own, or that of the settings."""
-    own = None if hook is None else conf.usable_schedule(hook.retry_schedule)
-    return own or conf.retry_schedule()
+    if hook is None or hook.retry_schedule is None:
+        return terms.schedule
+    return conf.usable_schedule(hook.retry_schedule) or terms.schedule
 
 
 def _no_post(verdict: Verdict, detail: str) -> Outcome:
     return Outcome(verdict, detail, attempted=False)
-
-
-def _events(journal: Journal, owed: Iterable[Owed]) -> dict[int, Event]:
-    ids = {one.event_id for one in owed}
-    return Event.objects.using(journal.alias).in_bulk(ids)

@@ -90,7 +90,7 @@ def _box(keys: tuple[str, ...]) -> MultiFernet:
 
 
 # A worker decrypts the same secrets over and over: 20 microseconds each without the cache.
-@lru_cache(maxsize=16_384)
+@lru_cache(maxsize=32_768)
 def _decrypt(token: str, keys: tuple[str, ...]) -> str:
     try:
         return Secret(_box(keys).decrypt(token).decode())

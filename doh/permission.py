@@ -56,7 +56,7 @@ def refusals(candidates: Sequence[Candidate], alias: str) -> dict[Pair, Outcome]
         for one in candidates
         if one.user_id in inactive
     }
-    asked = [one for one in candidates if one.pair not in refused]
+    asked = [one for one in candidates if one.user_id not in inactive]
     return refused | _not_allowed(asked)
 
 
@@ -80,7 +80,9 @@ def may_receive() -> MayReceive | None:
 def _not_allowed(asked: Sequence[Candidate]) -> dict[Pair, Outcome]:
     try:
         rule = may_receive()
-        allowed = frozenset(asked if rule is None or not asked else rule(asked))
+        if rule is None or not asked:
+            return {}
+        allowed = frozenset(rule(asked))
     except Exception as error:  # noqa: BLE001 - project code; what it can't decide is not sent
         logger.error("HOOK_MAY_RECEIVE failed, so nothing is sent yet: %s", stack_of(error))
         undecided = _no_post(Verdict.RETRY, "it could not be decided whether it may be received")

@@ -1,31 +1,31 @@
 """What a batch needs to know of its hooks, read in one query."""
 
 from collections.abc import Iterable
-from dataclasses import dataclass, field
 from datetime import datetime
-from typing import Any
+from typing import Any, NamedTuple
 
-from doh.fields import Keys, decrypt, read_headers, stored
+from doh.fields import Keys, decrypt, read_headers
 from doh.journal import Journal, Owed
-from doh.models import Hook
 from doh.wire.headers import Headers, check_headers
 from doh.wire.signing import Keyring
 
 
-@dataclass(frozen=True, slots=True)
-class Recipient:
+class Recipient(NamedTuple):
     """A hook as its row says; what is encrypted is opened when it is asked for."""
 
     id: int
     user_id: Any
-    target: str = field(repr=False)
-    token: str = field(repr=False)
-    old_token: str | None = field(repr=False)
-    sealed_headers: str | None = field(repr=False)
+    target: str
+    token: str
+    old_token: str | None
+    sealed_headers: str | None
     expires_at: datetime | None
     disabled_at: datetime | None
     rate: str
     retry_schedule: object
+
+    def __repr__(self) -> str:
+        return f"<Recipient {self.id}>"
 
     def keyring(self, keys: Keys) -> Keyring:
         """What the hook signs with; raises `SecretUnreadableError`."""
@@ -44,19 +44,5 @@ class Recipient:
 
 def read_recipients(journal: Journal, owed: Iterable[Owed]) -> dict[int, Recipient]:
     """The hooks of some pairs, by their keys; those that are gone are left out."""
-    ids = {one.hook_id for one in owed}
-    # The tokens as stored: one secret that can't be read must not stop its neighbours.
-    rows = Hook.objects.using(journal.alias).filter(pk__in=ids)
-    columns = rows.values_list(
-        "id",
-        "user_id",
-        "target",
-        stored("secret"),
-        stored("old_secrets"),
-        stored("headers"),
-        "expires_at",
-        "disabled_at",
-        "rate_limit",
-        "retry_schedule",
-    )
-    return {row[0]: Recipient(*row) for row in columns}
+    rows = journal.read_hooks({one.hook_id for one in owed})
+    return {row[0]: Recipient._make(row) for row in rows}

@@ -18,7 +18,6 @@ BLOCKED_PAUSE: Final = 300.0
 DEFERRAL_FLOOR: Final = 3600.0
 
 _FINAL: Final = {
-    Verdict.SUCCEEDED: Delivery.Status.SUCCEEDED,
     Verdict.DEAD: Delivery.Status.DEAD,
     Verdict.CANCELLED: Delivery.Status.CANCELLED,
     # Nobody waits for it any more, so it is no dead letter.
@@ -40,7 +39,9 @@ def settle(
     ``schedule`` holds the seconds before each attempt; ``body`` is the rendered payload to keep
     for later attempts, None where the event itself holds it.
     """
-    attempts = owed.attempts + (1 if outcome.attempted else 0)
+    attempts = owed.attempts + outcome.attempted
+    if outcome.verdict is Verdict.SUCCEEDED:
+        return Settled(owed, outcome, Delivery.Status.SUCCEEDED, attempts)
     if outcome.verdict is Verdict.BLOCKED:
         return _settle_blocked(owed, outcome, attempts, body)
     if outcome.verdict is not Verdict.RETRY:

@@ -1,4 +1,8 @@
-"""Value objects that more than one room speaks of."""
+"""Value objects that more than one room speaks of.
+
+Nobody changes any of them. Those of which each POST makes one are not frozen all the same: that
+would make them take four times as long to make.
+"""
 
 from dataclasses import dataclass, field
 from enum import StrEnum
@@ -39,7 +43,7 @@ class Verdict(StrEnum):
     CANCELLED = "cancelled"
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class Outcome:
     """How one look at a pair ended.
 
@@ -80,7 +84,7 @@ class Deferred:
     granted: int = 0
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class Answer:
     """What a receiver answered: the first bytes of the body, undecoded, and seconds elapsed."""
 
@@ -91,7 +95,7 @@ class Answer:
     elapsed: float
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class Failure:
     """Why no complete answer came; ``detail`` is fit for the hook's owner to read.
 

@@ -6,6 +6,7 @@ from doh.journal.failing import FailingLedger
 from doh.journal.heartbeats import HeartbeatLedger
 from doh.journal.letters import LetterLedger
 from doh.journal.pruning import PruneLedger
+from doh.journal.reading import ReadLedger
 from doh.journal.recording import RecordLedger
 from doh.journal.retrying import RetryLedger
 from doh.journal.salvage import SalvageLedger
@@ -15,6 +16,7 @@ class Journal(
     RecordLedger,
     EventLedger,
     BatchLedger,
+    ReadLedger,
     SalvageLedger,
     RetryLedger,
     LetterLedger,

@@ -9,6 +9,7 @@ from django.db import transaction
 from django.db.models import F
 
 from doh.journal.again import again
+from doh.journal.among import among
 from doh.journal.ledger import GIVE_UP_AFTER, SUSPECT_AFTER, Ledger, seconds_of_claim
 from doh.journal.packing import dump_pairs, load_pairs
 from doh.journal.records import BatchClaim, Owed, Ring, Waited
@@ -98,7 +99,7 @@ class BatchLedger(Ledger):
                 by_epoch[epoch].append(pk)
             later = now + timedelta(seconds=queue_lease)
             for epoch, ids in by_epoch.items():
-                self._batches().filter(pk__in=ids).update(epoch=queued(epoch), due_at=later)
+                self._batches().filter(among(ids)).update(epoch=queued(epoch), due_at=later)
         return [Ring(pk, queued(epoch)) for pk, epoch in rows]
 
     def _owed(self, batch: Batch, claimed_before: int, now: datetime) -> list[Owed]:

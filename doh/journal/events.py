@@ -11,6 +11,7 @@ from django.db.models import F, Q, QuerySet, Value
 from django.db.models.functions import Collate
 
 from doh.journal.again import again
+from doh.journal.among import among
 from doh.journal.ledger import GIVE_UP_AFTER, SUSPECT_AFTER, Ledger, seconds_of_claim
 from doh.journal.records import EventClaim, Ring
 from doh.models import DETAIL_LENGTH, Event, Hook
@@ -45,7 +46,7 @@ class EventLedger(Ledger):
         """Claim events to fan out: those that are due, or the named ones if nobody has yet."""
         rows = self._events().filter(fanned_at=None, finished_at=None)
         if ids is not None:
-            return self._claim(rows.filter(pk__in=ids, epoch=0), limit, lease)
+            return self._claim(rows.filter(among(ids), epoch=0), limit, lease)
         return self._claim(rows.filter(due_at__lte=self.now()), limit, lease)
 
     @again
@@ -55,7 +56,7 @@ class EventLedger(Ledger):
         """Claim settled events whose result hook is due to run."""
         rows = self._events().filter(fanned_at__isnull=False, finished_at=None, pending=0)
         if ids is not None:
-            rows = rows.filter(pk__in=ids)
+            rows = rows.filter(among(ids))
         return self._claim(rows.filter(due_at__lte=self.now()), limit, lease)
 
     def match(self, claims: Sequence[EventClaim], limit: int) -> list[Pair]:
@@ -102,7 +103,7 @@ class EventLedger(Ledger):
             rest = self._open_rest(claims, mine, pairs, limit)
             counts = Counter(pair.event_id for pair in taken)
             until = now + timedelta(seconds=lease)
-            self._events().filter(pk__in=[claim.id for claim in rest]).update(due_at=until)
+            self._events().filter(among(claim.id for claim in rest)).update(due_at=until)
             for claim in rest[:1]:
                 self._events().filter(pk=claim.id).update(
                     pending=F("pending") + counts[claim.id], fanned_to=claim.fanned_to
@@ -179,7 +180,7 @@ class EventLedger(Ledger):
             found = self._lock(rows.order_by("due_at"), skip=True).values_list(*_CLAIMED)[:limit]
             claims = self._sane([EventClaim(*row) for row in found], now)
             seconds = seconds_of_claim(claims[0].futile + 1, lease) if claims else lease
-            self._events().filter(pk__in=[claim.id for claim in claims]).update(
+            self._events().filter(among(claim.id for claim in claims)).update(
                 epoch=F("epoch") + 1, due_at=now + timedelta(seconds=seconds)
             )
         return [replace(claim, epoch=claim.epoch + 1) for claim in claims]
@@ -191,7 +192,7 @@ class EventLedger(Ledger):
         """
         hopeless = [claim.id for claim in claims if claim.futile >= GIVE_UP_AFTER]
         if hopeless:
-            self._events().filter(pk__in=hopeless).update(
+            self._events().filter(among(hopeless)).update(
                 due_at=None, finished_at=now, error=_GIVEN_UP
             )
             claims = [claim for claim in claims if claim.futile < GIVE_UP_AFTER]
@@ -200,7 +201,7 @@ class EventLedger(Ledger):
 
     def _still_mine(self, claims: Sequence[EventClaim]) -> dict[int, EventClaim]:
         """Lock the claimed events; those that somebody else has claimed since fall out."""
-        rows = self._events().filter(pk__in=[claim.id for claim in claims]).order_by("pk")
+        rows = self._events().filter(among(claim.id for claim in claims)).order_by("pk")
         epochs = dict(self._lock(rows).values_list("pk", "epoch"))
         return {claim.id: claim for claim in claims if epochs.get(claim.id) == claim.epoch}
 
@@ -227,7 +228,7 @@ class EventLedger(Ledger):
         for event_id in event_ids:
             by_count[counts[event_id]].append(event_id)
         for number, ids in by_count.items():
-            rows = self._events().filter(pk__in=ids)
+            rows = self._events().filter(among(ids))
             rows.update(pending=F("pending") + number, fanned_at=now, due_at=None)
             if number == 0:
                 settled = rows.filter(pending=0)

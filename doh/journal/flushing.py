@@ -9,6 +9,7 @@ from django.db import transaction
 from django.db.models import F
 
 from doh.journal.again import again
+from doh.journal.among import among
 from doh.journal.ledger import Ledger
 from doh.journal.records import DeadLetter, Flushed, Ring, Settled
 from doh.models import DETAIL_LENGTH, Attempt, Delivery, Hook
@@ -48,7 +49,8 @@ class FlushLedger(Ledger):
         does not own. Locks in one order everywhere: the batch, its deliveries by pair, its events
         by id, hooks by id.
         """
-        ordered = sorted(settled, key=lambda one: one.owed.pair)
+        by_pair = {one.owed.pair: one for one in settled}
+        ordered = [by_pair[pair] for pair in sorted(by_pair)]
         with transaction.atomic(using=self.alias):
             if not list(self._lock(self._batch(ring)).values_list("pk")):
                 return Flushed(fenced=True)
@@ -57,7 +59,7 @@ class FlushLedger(Ledger):
             ids |= self._update_deliveries(
                 [one for one in ordered if not one.owed.first], ring, now
             )
-            written = [one for one in ordered if one.owed.pair in ids]
+            written = [by_pair[pair] for pair in sorted(by_pair.keys() & ids.keys())]
             self._write_attempts(written, ids, now)
             results = self._lower_pending(written, now)
             self._disable_hooks(written, now)
@@ -115,7 +117,7 @@ class FlushLedger(Ledger):
         )
         if not firsts:
             return ()
-        events = self._lock(self._events().filter(pk__in=firsts).order_by("pk"))
+        events = self._lock(self._events().filter(among(firsts)).order_by("pk"))
         loud = []
         alike = defaultdict(list)
         for pk, pending, fanned_at, result_hook in events.values_list(
@@ -127,7 +129,7 @@ class FlushLedger(Ledger):
             alike[firsts[pk], last, result_hook].append(pk)
         for (number, last, result_hook), ids in alike.items():
             ending = _ending(result_hook, now) if last else {}
-            self._events().filter(pk__in=ids).update(pending=F("pending") - number, **ending)
+            self._events().filter(among(ids)).update(pending=F("pending") - number, **ending)
         return tuple(loud)
 
     def _disable_hooks(self, settled: Sequence[Settled], now: datetime) -> None:

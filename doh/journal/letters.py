@@ -7,6 +7,7 @@ from django.db.models import F, Q, Value
 from django.db.models.functions import Concat, Substr
 
 from doh.journal.again import again
+from doh.journal.among import among
 from doh.journal.ledger import Ledger
 from doh.journal.records import Step
 from doh.models import DETAIL_LENGTH
@@ -55,7 +56,7 @@ class LetterLedger(Ledger):
         chosen = rows.using(self.alias).filter(where, pk__gt=after).order_by("pk")
         with transaction.atomic(using=self.alias):
             ids = list(chosen.values_list("pk", flat=True)[:limit])
-            mine = self._deliveries().filter(where, pk__in=ids).order_by("event_id", "hook_id")
+            mine = self._deliveries().filter(where, among(ids)).order_by("event_id", "hook_id")
             locked = list(self._lock(mine, skip=True).values_list("pk", flat=True))
-            moved = self._deliveries().filter(pk__in=locked).update(**change)
+            moved = self._deliveries().filter(among(locked)).update(**change)
         return Step(moved, ids[-1] if len(ids) == limit else None)

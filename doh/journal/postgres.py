@@ -70,6 +70,8 @@ _COLUMNS = {
     "slot_at": "timestamptz",
     "granted": "smallint",
 }
+#: A column that is sent as an array even if it is the same in all rows: there must be one.
+_NEVER_ALIKE = "hook_id"
 _NAMES = ", ".join(_COLUMNS)
 _INSERT = f"""
     INSERT INTO {{delivery}} ({_NAMES}) {{rows}}
@@ -156,9 +158,13 @@ class PostgresJournal(Journal):
         """Run a statement over the rows of outcomes; returns the keys that it wrote."""
         if not settled:
             return {}
-        rows = zip(*((*one.owed.pair, *outcome_row(one, now)) for one in settled), strict=True)
-        columns = dict(zip(_COLUMNS, rows, strict=True))
-        alike = {name: columns[name][0] for name in OUTCOME_COLUMNS if len(set(columns[name])) == 1}
+        rows = [(*one.owed.pair, *outcome_row(one, now)) for one in settled]
+        columns = dict(zip(_COLUMNS, zip(*rows, strict=True), strict=True))
+        alike = {
+            name: column[0]
+            for name, column in columns.items()
+            if name != _NEVER_ALIKE and len(set(column)) == 1
+        }
         values |= {name: list(column) for name, column in columns.items()} | alike
         sql = statement.format(delivery=_table(Delivery), rows=_rows(alike))
         written = self._run(sql, values)

@@ -10,6 +10,7 @@ from django.db.models import Exists, OuterRef, Q
 from django.utils.connection import ConnectionDoesNotExist
 
 from doh.journal.again import again
+from doh.journal.among import among
 from doh.journal.ledger import Ledger
 from doh.models import DELETED, Attempt, Delivery, Event, Hook
 from doh.querysets import DeliveryQuerySet
@@ -35,7 +36,7 @@ class PruneLedger(Ledger):
             number = self._prune_deliveries(ids, limit)
             # A dead letter may have been redriven since.
             kept = self._deliveries().filter(event_id=OuterRef("pk"))
-            return number + self._events().filter(~Exists(kept), pk__in=ids).delete()[0]
+            return number + self._events().filter(~Exists(kept), among(ids)).delete()[0]
 
     @again
     def prune_orphans(self, limit: int) -> int:
@@ -58,7 +59,7 @@ class PruneLedger(Ledger):
         rows = self._lock(rows.order_by("event_id", "hook_id"))
         ids = list(rows.values_list("pk", flat=True)[:limit])
         Attempt.objects.using(self.alias).filter(delivery_id__in=ids).delete()
-        self._deliveries().filter(pk__in=ids).delete()
+        self._deliveries().filter(among(ids)).delete()
         return len(ids)
 
     def _deletions(self) -> Iterator[Event]:

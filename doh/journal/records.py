@@ -1,4 +1,4 @@
-"""What the journal takes and gives."""
+"""What the journal takes and gives: values that nobody changes, frozen or not (`doh.types`)."""
 
 from dataclasses import dataclass, field
 from datetime import datetime
@@ -45,6 +45,30 @@ class EventClaim:
         return self.epoch - self.tries
 
 
+class EventRow(NamedTuple):
+    """What is sent of an event."""
+
+    id: int
+    uid: str
+    label: str
+    object_id: str
+    action: str
+    using: str
+    deliverer: str
+    payload: str | None
+    snapshot: str | None
+    error: str
+    traceparent: str | None
+
+    def __repr__(self) -> str:
+        return f"<EventRow {self.id}>"
+
+    @property
+    def name(self) -> str:
+        """``app.model.action``."""
+        return f"{self.label}.{self.action}"
+
+
 @dataclass(frozen=True, slots=True)
 class Waited:
     """What a deferred pair has waited so far, seen from its claim.
@@ -59,7 +83,7 @@ class Waited:
     granted: int = 0
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True, unsafe_hash=True)
 class Owed:
     """A pair that a claimed batch still owes; ``first`` until it has a delivery.
 
@@ -112,7 +136,7 @@ class BatchClaim:
         return Ring(self.id, self.epoch)
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class Settled:
     """One pair after a look at it, ready to be written.
 

@@ -8,6 +8,7 @@ from typing import Final, NamedTuple
 from django.db import transaction
 
 from doh.journal.again import again
+from doh.journal.among import among
 from doh.journal.ledger import Ledger
 from doh.journal.records import Lanes, Ring
 from doh.types import Pair
@@ -74,7 +75,7 @@ class RetryLedger(Ledger):
     def _own(self, rows: Sequence[Due], until: datetime) -> Ring:
         pairs = [Pair(one.event_id, one.hook_id) for one in rows]
         (ring,) = self._write_batches(pairs, len(pairs), until)
-        owned = self._deliveries().filter(pk__in=[one.pk for one in rows])
+        owned = self._deliveries().filter(among(one.pk for one in rows))
         owned.update(batch_id=ring.batch_id, due_at=None)
         return ring
 

@@ -1,5 +1,6 @@
 """Turn what came back from a receiver into the outcome of a delivery."""
 
+from collections.abc import Sequence
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
 from http import HTTPStatus
@@ -22,27 +23,23 @@ def judge(reply: Answer | Failure, host: str, now: datetime | None = None) -> Ou
     if isinstance(reply, Failure):
         verdict = Verdict.BLOCKED if reply.blocked else Verdict.RETRY
         return Outcome(verdict, reply.detail, elapsed=reply.elapsed, host=host)
-    outcome = judge_status(reply.status_code, dict(_lowered(reply.headers)), now)
-    return Outcome(
-        verdict=outcome.verdict,
-        detail=outcome.detail,
-        status_code=reply.status_code,
-        retry_after=outcome.retry_after,
-        disable=outcome.disable,
-        elapsed=reply.elapsed,
-        host=host,
-    )
+    outcome = judge_status(reply.status_code, reply.headers, now)
+    outcome.elapsed, outcome.host = reply.elapsed, host
+    return outcome
 
 
-def judge_status(status: int, headers: dict[str, str], now: datetime | None = None) -> Outcome:
-    """The outcome that a status and the headers (names in lower case) stand for."""
+def judge_status(
+    status: int, headers: Sequence[tuple[str, str]], now: datetime | None = None
+) -> Outcome:
+    """The outcome that a status and the headers stand for."""
     if 200 <= status < 300:
         return Outcome(Verdict.SUCCEEDED, status_code=status)
     if status == HTTPStatus.GONE:
         return Outcome(Verdict.GONE, "410 Gone", status, disable="the receiver answered 410 Gone")
     wait = None
-    if status in _ASKS_FOR_TIME and "retry-after" in headers:
-        wait = retry_after(headers["retry-after"], now or datetime.now(UTC))
+    if status in _ASKS_FOR_TIME:
+        asked = {name.lower(): value for name, value in headers}.get("retry-after")
+        wait = None if asked is None else retry_after(asked, now or datetime.now(UTC))
     return Outcome(Verdict.RETRY, _describe(status), status, retry_after=wait)
 
 
@@ -69,7 +66,3 @@ def _describe(status: int) -> str:
         return f"{status} {HTTPStatus(status).phrase}"
     except ValueError:
         return str(status)
-
-
-def _lowered(headers: tuple[tuple[str, str], ...]) -> list[tuple[str, str]]:
-    return [(name.lower(), value) for name, value in headers]

@@ -26,7 +26,7 @@ class Message(NamedTuple):
     traceparent: str | None = None
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True, eq=False)
 class Request:
     """One POST, ready to be sent; ``stored`` is the target as the project knows it."""
 
@@ -71,7 +71,7 @@ def build_request(
     """
     raw = body.encode()
     headers = [*_FIXED, *custom]
-    if not any(name.lower() == "user-agent" for name, _ in custom):
+    if not (custom and any(name.lower() == "user-agent" for name, _ in custom)):
         headers.append(("User-Agent", user_agent))
     if message is not None:
         headers += [*_about(message), ("webhook-timestamp", str(timestamp))]

@@ -55,7 +55,7 @@ def scheme_of(secret: str) -> Scheme:
     return Scheme.ED25519 if secret.startswith(PRIVATE_PREFIX) else Scheme.HMAC
 
 
-@lru_cache(maxsize=16_384)
+@lru_cache(maxsize=32_768)
 def signing_key(secret: str) -> bytes:
     """The bytes that a secret stands for; raises `SecretUnreadableError` if it stands for none."""
     prefix = PRIVATE_PREFIX if scheme_of(secret) is Scheme.ED25519 else SECRET_PREFIX
@@ -81,18 +81,15 @@ def public_key(secret: str) -> str | None:
 
 def signed_content(uid: str, timestamp: int | str, body: bytes) -> bytes:
     """What a signature is over: id, seconds since the epoch, body."""
-    return b"%s.%s.%s" % (uid.encode(), str(timestamp).encode(), body)
+    return f"{uid}.{timestamp}.".encode() + body
 
 
 def sign(secret: str, uid: str, timestamp: int, body: bytes) -> str:
     """The signature of a body sent under an id at a time (seconds since the epoch)."""
     content = signed_content(uid, timestamp, body)
-    scheme = scheme_of(secret)
-    if scheme is Scheme.ED25519:
-        signature = _private_key(secret).sign(content)
-    else:
-        signature = hmac.digest(signing_key(secret), content, hashlib.sha256)
-    return f"{scheme},{b64encode(signature).decode()}"
+    if scheme_of(secret) is Scheme.ED25519:
+        return "v1a," + b64encode(_private_key(secret).sign(content)).decode()
+    return "v1," + b64encode(hmac.digest(signing_key(secret), content, "sha256")).decode()
 
 
 def is_signed(public: bytes, signature: bytes, content: bytes) -> bool:
@@ -126,6 +123,8 @@ class Keyring:
 
     def signatures(self, uid: str, timestamp: int, body: bytes) -> str:
         """The header's value: the newest secret's signature first, separated by spaces."""
+        if not self.old:
+            return sign(self.secret, uid, timestamp, body)
         return " ".join(
             sign(secret, uid, timestamp, body) for secret in self._signing_at(timestamp)
         )
@@ -157,7 +156,7 @@ class Keyring:
                 yield secret
 
 
-@lru_cache(maxsize=16_384)
+@lru_cache(maxsize=32_768)
 def _private_key(secret: str) -> Ed25519PrivateKey:
     return Ed25519PrivateKey.from_private_bytes(signing_key(secret)[:_SEED_BYTES])
 

@@ -46,7 +46,7 @@ class Target(NamedTuple):
     endpoint: str
 
 
-@lru_cache(maxsize=16_384)
+@lru_cache(maxsize=32_768)
 def parse_target(url: str) -> Target:
     """Read a target; raises `BadTargetError` that says which part is wrong, and how to mend it.
 
@@ -67,7 +67,8 @@ def parse_target(url: str) -> Target:
     canonical = f"{scheme}://{shown}{place}{_encode(parts['rest'])}"
     if len(canonical) > MAX_TARGET:
         raise BadTargetError(f"the target, percent-encoded, is longer than {MAX_TARGET} characters")
-    return Target(canonical, scheme, host, port, host + place)
+    # One text for what reads alike: these are kept by the ten thousand.
+    return Target(url if url == canonical else canonical, scheme, host, port, host + place)
 
 
 def parse_host(host: str) -> str:

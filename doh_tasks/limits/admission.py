@@ -11,7 +11,7 @@ from doh.dispatch import Job, Work
 from doh.limits import Rate, RateLimit, parse_rate
 from doh.retry import longest_deferral
 from doh.types import Deferred
-from doh_tasks.limits.reporting import view
+from doh_tasks.limits.reporting import refresh_view, view
 from doh_tasks.limits.store import MICROSECONDS, host_key, micro, rate_key, store
 
 #: Seconds that a POST may be held back in the pump until its slot; longer waits are deferrals,
@@ -36,6 +36,7 @@ def admit(work: Work, hold: float = HOLD) -> Work:
 
     A job whose slot is at most ``hold`` seconds away stays, and is held back until then.
     """
+    refresh_view()
     work = _off_the_fast_lane(work)
     limits = conf.rate_limit()
     if not (work.jobs and store.is_reachable() and _is_limited(work.jobs, limits)):
@@ -61,9 +62,8 @@ def _off_the_fast_lane(work: Work) -> Work:
 
 def _is_limited(jobs: Sequence[Job], limits: RateLimit) -> bool:
     """Whether anything is known or set that could keep one of these back."""
-    if any(limits) or view.is_stale:
-        return True
-    return any(job.rate or job.endpoint in view.barred for job in jobs)
+    barred = view.barred
+    return any(limits) or any(job.rate or job.place.endpoint in barred for job in jobs)
 
 
 def _apply(work: Work, answer: Sequence[int], question: "_Question") -> Work:

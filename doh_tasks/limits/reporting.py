@@ -128,6 +128,14 @@ def report(written: Iterable[Settled]) -> None:
             _tell(told)
 
 
+def refresh_view() -> None:
+    """See what others told, after a while without anything to send."""
+    if view.is_stale and store.is_reachable():
+        with _lock:
+            if view.is_stale:
+                _tell({})
+
+
 def slow_hosts() -> frozenset[str]:
     """The hosts that belong on the slow lane, as all workers see it now."""
     with _lock:

@@ -19,18 +19,17 @@ from doh_tasks.limits import BUSY
 from doh_tasks.pump.flight import Flight
 from doh_tasks.pump.names import Names, Resolved
 from doh_tasks.pump.runway import Left, Runway
+from doh_tasks.pump.sockets import Sockets
 from doh_tasks.pump.transfer import (
     Limits,
-    Sink,
-    new_handle,
+    Line,
     read_answer,
     read_failure,
-    set_up,
 )
 
 #: Seconds that the loop sleeps at most; it is woken for everything that matters.
 _NAP: Final = 1.0
-_IDLE_HANDLES: Final = 256
+_IDLE_LINES: Final = 256
 #: Transfers started between two looks at the sockets: a quick receiver answers the first of them
 #: meanwhile, and the next ones find a warm connection instead of opening one each.
 _BURST: Final = 32
@@ -52,7 +51,7 @@ class Tower(Protocol):
 class _Transfer:
     flight: Flight
     job: Job
-    sink: Sink
+    line: Line
 
 
 class Loop:
@@ -68,7 +67,7 @@ class Loop:
         self._runway = Runway(limits.per_host)
         self._resolving = 0
         self._air: dict[pycurl.Curl, _Transfer] = {}
-        self._idle: list[pycurl.Curl] = []
+        self._idle: list[Line] = []
         self._timer: float | None = None
         #: More may start at once; it waits for a look at the sockets only.
         self._eager = False
@@ -78,7 +77,7 @@ class Loop:
         self._bell.setblocking(False)
         self._ear.setblocking(False)
         self._selector.register(self._ear, selectors.EVENT_READ)
-        self._watched: set[int] = set()
+        self._sockets = Sockets(self._selector)
         self._multi = pycurl.CurlMulti()
         self._multi.setopt(pycurl.M_PIPELINING, 0)
         self._multi.setopt(pycurl.M_MAXCONNECTS, capacity)
@@ -112,8 +111,8 @@ class Loop:
     def _run(self) -> None:
         while not self._stopped:
             self._turn()
-        for handle in [*self._air, *self._idle]:
-            handle.close()
+        for line in [*(transfer.line for transfer in self._air.values()), *self._idle]:
+            line.handle.close()
         self._multi.close()
         self._selector.close()
         self._bell.close()
@@ -123,7 +122,7 @@ class Loop:
         for key, mask in self._selector.select(self._patience()):
             if key.fileobj is self._ear:
                 self._hear()
-            else:
+            elif self._sockets.is_wanted(key.fd):
                 self._multi.socket_action(key.fd, mask)
         if self._timer is not None and self._timer <= time.monotonic():
             self._timer = None
@@ -190,16 +189,15 @@ class Loop:
         if isinstance(addresses, Failure):
             self._land(flight, job, addresses)
             return
-        handle = self._idle.pop() if self._idle else new_handle(self._limits)
+        line = self._idle.pop() if self._idle else Line(self._limits, self._sockets.forget)
         try:
-            sink = Sink(self._limits.policy, keep_headers=flight.watcher is not None)
-            set_up(handle, job.request(), addresses, sink, self._limits.less(spent))
-            self._multi.add_handle(handle)
+            line.load(job.request(), addresses, self._limits.less(spent))
+            self._multi.add_handle(line.handle)
         except (pycurl.error, UnicodeError) as error:
-            handle.close()
+            line.handle.close()
             self._land(flight, job, Failure(f"the request could not be made: {error}"))
             return
-        self._air[handle] = _Transfer(flight, job, sink)
+        self._air[line.handle] = _Transfer(flight, job, line)
 
     def _reap(self) -> None:
         """Take every transfer that ended out of the air."""
@@ -213,16 +211,17 @@ class Loop:
 
     def _ended(self, handle: pycurl.Curl, code: int) -> None:
         transfer = self._air.pop(handle)
-        if code == 0 or (code == pycurl.E_WRITE_ERROR and transfer.sink.full):
-            reply = read_answer(handle, transfer.sink)
+        flight, line = transfer.flight, transfer.line
+        if code == 0 or (code == pycurl.E_WRITE_ERROR and line.full):
+            reply = read_answer(line, whole=flight.watcher is not None)
         else:
-            reply = read_failure(handle, code, transfer.sink, self._limits)
+            reply = read_failure(line, code, self._limits)
         self._multi.remove_handle(handle)
-        if len(self._idle) < _IDLE_HANDLES:
-            self._idle.append(handle)
+        if len(self._idle) < _IDLE_LINES:
+            self._idle.append(line)
         else:
             handle.close()
-        self._land(transfer.flight, transfer.job, reply)
+        self._land(flight, transfer.job, reply)
 
     def _land(self, flight: Flight, job: Job, reply: Answer | Failure) -> None:
         self._runway.landed(job.endpoint, time.monotonic())
@@ -242,11 +241,7 @@ class Loop:
         self._timer = None if milliseconds < 0 else time.monotonic() + milliseconds / 1000
 
     def _on_socket(self, what: int, fd: int, _multi: Any, _data: Any) -> None:
-        # A number that libcurl closed and got again is still in our map, but not in the kernel's.
-        if fd in self._watched:
-            self._watched.remove(fd)
-            with suppress(KeyError, ValueError, OSError):  # libcurl may have closed it already.
-                self._selector.unregister(fd)
-        if what != pycurl.POLL_REMOVE:
-            self._selector.register(fd, what)  # libcurl and selectors number the flags alike.
-            self._watched.add(fd)
+        if what == pycurl.POLL_REMOVE:
+            self._sockets.let_go(fd)
+        else:
+            self._sockets.watch(fd, what)  # libcurl and selectors number the flags alike.

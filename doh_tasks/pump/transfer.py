@@ -1,7 +1,7 @@
 """One POST over libcurl: set a handle up, and read what became of it."""
 
 import socket
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, Final
 
@@ -17,7 +17,8 @@ BODY_LIMIT: Final = 16_384
 #: Bytes of headers, interim answers included, past which an answer is none (libcurl keeps 300 KB).
 HEADER_LIMIT: Final = 32_768
 
-_EMPTY_LINES: Final = (b"\r\n", b"\n")
+#: What headers end with.
+_ENDS: Final = (b"\n\r\n", b"\n\n")
 _BROKEN: Final = "the connection to the target failed"
 _REFUSED: Final = "the target refused the connection"
 _CERTIFICATE: Final = "the target's TLS certificate is not valid"
@@ -48,26 +49,42 @@ class Limits:
         return replace(self, connect_timeout=max(connect, 0.05), total_timeout=max(total, 0.05))
 
 
-class Sink:
-    """One transfer's end of libcurl: opens its socket, and takes the answer in, up to a limit."""
+class Line:
+    """A handle of libcurl and what takes its answers in; it carries one POST after the other.
 
-    __slots__ = ("_policy", "_read", "body", "full", "headed", "headers", "keep_headers", "refused")
+    What is the same for all of them is set once.
+    """
 
-    def __init__(self, policy: Policy, *, keep_headers: bool) -> None:
-        self._policy = policy
-        self._read = 0
-        self.body = bytearray()
-        self.headers = bytearray()
-        self.keep_headers = keep_headers
-        self.full = False
-        #: The headers came whole. libcurl takes a connection that closes in their midst for an end.
-        self.headed = False
-        #: The address that libcurl wanted to dial is not allowed.
-        self.refused = False
+    __slots__ = ("_limits", "body", "full", "handle", "headers", "opening", "policy", "refused")
+
+    def __init__(self, limits: Limits, opening: Callable[[], None]) -> None:
+        self.policy = limits.policy
+        #: Told that libcurl is about to get a new socket.
+        self.opening = opening
+        self._forget()
+        self.handle = _new_handle(limits)
+        self.handle.setopt(pycurl.OPENSOCKETFUNCTION, self.open_socket)
+        self.handle.setopt(pycurl.WRITEFUNCTION, self.write)
+        self.handle.setopt(pycurl.HEADERFUNCTION, self.header)
+        self._limit(limits)
+
+    def load(self, request: Request, addresses: Sequence[Address], limits: Limits) -> None:
+        """Make ready for one request to addresses that the guard has seen."""
+        self._forget()
+        if limits is not self._limits:
+            self._limit(limits)
+        set_option = self.handle.setopt
+        set_option(pycurl.URL, request.url)
+        set_option(pycurl.POSTFIELDS, request.body)
+        headers = [f"{name}: {value}" for name, value in request.headers]
+        headers.append("Expect:")
+        set_option(pycurl.HTTPHEADER, headers)
+        set_option(pycurl.RESOLVE, _pinned(request.host, addresses))
 
     def open_socket(self, _purpose: int, address: Any) -> Any:
         """A socket, if its address is allowed: the second check, just before it is dialled."""
-        if self._policy.proxy is None and not self._policy.allows(str(address.addr[0])):
+        self.opening()
+        if self.policy.proxy is None and not self.policy.allows(str(address.addr[0])):
             self.refused = True
             return pycurl.SOCKET_BAD
         return _Lent(address.family, address.socktype, address.protocol)
@@ -81,21 +98,30 @@ class Sink:
             return 0
         return len(chunk)
 
-    def header(self, line: bytes) -> int:
-        """Take one header line: a status line begins an answer, an empty one ends its headers."""
-        if line in _EMPTY_LINES:
-            self.headed = True
-        elif line.startswith(b"HTTP/"):
-            self.headed = False
-            self.headers.clear()
-        if self.keep_headers:
-            self.headers += line
-        self._read += len(line)
-        return len(line) if self._read <= HEADER_LIMIT else 0
+    def header(self, line: bytes) -> int | None:
+        """Keep a line of the headers, interim answers included; None is as good as its length."""
+        self.headers += line
+        return None if len(self.headers) <= HEADER_LIMIT else 0
+
+    @property
+    def last_headers(self) -> bytes:
+        """Those of the last answer, and its trailers: what came before were interim ones."""
+        return bytes(self.headers[self.headers.rfind(b"\nHTTP/") + 1 :])
+
+    def _forget(self) -> None:
+        self.body = bytearray()
+        self.headers = bytearray()
+        self.full = False
+        #: The address that libcurl wanted to dial is not allowed.
+        self.refused = False
+
+    def _limit(self, limits: Limits) -> None:
+        self._limits = limits
+        self.handle.setopt(pycurl.CONNECTTIMEOUT_MS, int(limits.connect_timeout * 1000))
+        self.handle.setopt(pycurl.TIMEOUT_MS, int(limits.total_timeout * 1000))
 
 
-def new_handle(limits: Limits) -> pycurl.Curl:
-    """A handle with everything set that is the same for every POST."""
+def _new_handle(limits: Limits) -> pycurl.Curl:
     handle = pycurl.Curl()
     for option, value in (
         (pycurl.NOSIGNAL, 1),
@@ -115,47 +141,25 @@ def new_handle(limits: Limits) -> pycurl.Curl:
     return handle
 
 
-def set_up(
-    handle: pycurl.Curl,
-    request: Request,
-    addresses: Sequence[Address],
-    sink: Sink,
-    limits: Limits,
-) -> None:
-    """Make a handle ready for one request to addresses that the guard has seen."""
-    handle.setopt(pycurl.CONNECTTIMEOUT_MS, int(limits.connect_timeout * 1000))
-    handle.setopt(pycurl.TIMEOUT_MS, int(limits.total_timeout * 1000))
-    handle.setopt(pycurl.OPENSOCKETFUNCTION, sink.open_socket)
-    handle.setopt(pycurl.URL, request.url)
-    handle.setopt(pycurl.POSTFIELDS, request.body)
-    headers = [f"{name}: {value}" for name, value in request.headers]
-    handle.setopt(pycurl.HTTPHEADER, [*headers, "Expect:"])
-    handle.setopt(pycurl.RESOLVE, _pinned(request.host, addresses))
-    handle.setopt(pycurl.WRITEFUNCTION, sink.write)
-    handle.setopt(pycurl.HEADERFUNCTION, sink.header)
+def read_answer(line: Line, *, whole: bool) -> Answer | Failure:
+    """The answer of a transfer that ended well; without ``whole``, its headers if they matter."""
+    handle = line.handle
+    elapsed = handle.getinfo(pycurl.TOTAL_TIME)
+    if not (line.headers.endswith(_ENDS) or any(end in line.last_headers for end in _ENDS)):
+        # libcurl takes a connection that closes amid the headers for an end.
+        return Failure(_BROKEN, elapsed)
+    status = handle.getinfo(pycurl.RESPONSE_CODE)
+    if status < 400 and not whole:
+        return Answer(status, "", (), b"", elapsed)
+    reason, headers = _parse_headers(line.last_headers)
+    return Answer(status, reason, headers, bytes(line.body), elapsed)
 
 
-def read_answer(handle: pycurl.Curl, sink: Sink) -> Answer | Failure:
-    """The answer of a transfer that ended well; Retry-After stands as seconds."""
-    if not sink.headed:
-        return Failure(_BROKEN, float(handle.getinfo(pycurl.TOTAL_TIME)))
-    headers = _parse_headers(bytes(sink.headers)) if sink.headers else ()
-    wait = handle.getinfo(pycurl.RETRY_AFTER)
-    if wait and not any(name.lower() == "retry-after" for name, _ in headers):
-        headers += (("retry-after", str(wait)),)
-    return Answer(
-        status_code=int(handle.getinfo(pycurl.RESPONSE_CODE)),
-        reason=_reason(bytes(sink.headers)) if sink.headers else "",
-        headers=headers,
-        body=bytes(sink.body),
-        elapsed=float(handle.getinfo(pycurl.TOTAL_TIME)),
-    )
-
-
-def read_failure(handle: pycurl.Curl, code: int, sink: Sink, limits: Limits) -> Failure:
+def read_failure(line: Line, code: int, limits: Limits) -> Failure:
     """Why a transfer failed, in words that tell its owner nothing about our network."""
+    handle = line.handle
     elapsed = float(handle.getinfo(pycurl.TOTAL_TIME))
-    if sink.refused:
+    if line.refused:
         return Failure(REFUSED, elapsed, blocked=True)
     if code == pycurl.E_OPERATION_TIMEDOUT:
         connected = handle.getinfo(pycurl.PRETRANSFER_TIME) > 0
@@ -180,12 +184,9 @@ def _pinned(host: str, addresses: Sequence[Address]) -> list[str]:
     return [f"+{host}:{addresses[0].port}:{hosts}"]
 
 
-def _parse_headers(raw: bytes) -> tuple[tuple[str, str], ...]:
-    lines = raw.decode("latin-1").split("\r\n")[1:]
-    pairs = (line.partition(":") for line in lines if ":" in line)
-    return tuple((name.strip(), value.strip()) for name, _, value in pairs)
-
-
-def _reason(raw: bytes) -> str:
-    status_line = raw.split(b"\r\n", 1)[0].decode("latin-1")
-    return status_line.split(" ", 2)[2] if status_line.count(" ") >= 2 else ""
+def _parse_headers(raw: bytes) -> tuple[str, tuple[tuple[str, str], ...]]:
+    """Reason and headers of an answer."""
+    lines = raw.decode("latin-1").split("\n")
+    _version, _, rest = lines[0].strip().partition(" ")
+    pairs = (line.partition(":") for line in lines[1:] if ":" in line)
+    return rest.partition(" ")[2], tuple((name.strip(), value.strip()) for name, _, value in pairs)

@@ -11,22 +11,22 @@ NOW = datetime(2026, 1, 1, tzinfo=UTC)
 
 @pytest.mark.parametrize("status", [200, 201, 204, 299])
 def test_2xx_is_success(status):
-    assert judge_status(status, {}).verdict is Verdict.SUCCEEDED
+    assert judge_status(status, ()).verdict is Verdict.SUCCEEDED
 
 
 @pytest.mark.parametrize("status", [100, 301, 302, 304, 400, 404, 429, 500, 503, 599, 799])
 def test_everything_else_is_tried_again(status):
-    assert judge_status(status, {}).verdict is Verdict.RETRY
+    assert judge_status(status, ()).verdict is Verdict.RETRY
 
 
 def test_410_disables_the_hook():
-    outcome = judge_status(410, {})
+    outcome = judge_status(410, ())
     assert (outcome.verdict, bool(outcome.disable)) == (Verdict.GONE, True)
 
 
 def test_a_redirect_is_called_one():
-    assert judge_status(302, {}).detail == "302: redirects are not followed"
-    assert judge_status(799, {}).detail == "799"
+    assert judge_status(302, ()).detail == "302: redirects are not followed"
+    assert judge_status(799, ()).detail == "799"
 
 
 @pytest.mark.parametrize(
