@@ -36,9 +36,11 @@ def admit(work: Work, hold: float = HOLD) -> Work:
 
     A job whose slot is at most ``hold`` seconds away stays, and is held back until then.
     """
-    refresh_view()
-    work = _off_the_fast_lane(work)
     limits = conf.rate_limit()
+    if not any(limits):
+        # One short look tells more than to ask for every pair of the batch.
+        refresh_view()
+    work = _off_the_fast_lane(work)
     if not (work.jobs and store.is_reachable() and _is_limited(work.jobs, limits)):
         return work
     question = _Question(hold)

@@ -79,7 +79,6 @@ class Loop:
         self._selector.register(self._ear, selectors.EVENT_READ)
         self._sockets = Sockets(self._selector)
         self._multi = pycurl.CurlMulti()
-        self._multi.setopt(pycurl.M_PIPELINING, 0)
         self._multi.setopt(pycurl.M_MAXCONNECTS, capacity)
         self._multi.setopt(pycurl.M_SOCKETFUNCTION, self._on_socket)
         self._multi.setopt(pycurl.M_TIMERFUNCTION, self._on_timer)

@@ -130,6 +130,8 @@ def _new_handle(limits: Limits) -> pycurl.Curl:
         (pycurl.PROTOCOLS, pycurl.PROTO_HTTP | pycurl.PROTO_HTTPS),
         # What was judged is what is sent, dots in the path too.
         (pycurl.PATH_AS_IS, 1),
+        # The first POST to a host finds out whether the others can share its connection (HTTP/2).
+        (pycurl.PIPEWAIT, 1),
         # Nothing from the environment: no proxy, no .netrc, no cookies between targets.
         (pycurl.PROXY, limits.policy.proxy or ""),
         (pycurl.NOPROXY, "" if limits.policy.proxy else "*"),
