@@ -92,7 +92,7 @@ def _journal() -> None:
 
 def _pump() -> None:
     from doh_tasks.pump.loop import Loop
-    from doh_tasks.pump.transfer import Sink
+    from doh_tasks.pump.transfer import Line
 
     heard = Loop._on_socket
 
@@ -104,7 +104,7 @@ def _pump() -> None:
             hit("after-connect")
 
     Loop._on_socket = on_socket  # type: ignore[method-assign]
-    _wrap(Sink, "write", before="mid-body")
+    _wrap(Line, "write", before="mid-body")
 
 
 def _chords() -> None:
