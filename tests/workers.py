@@ -2,13 +2,17 @@
 
 import json
 import os
+import random
+import re
 import signal
+import socket
 import subprocess
 import sys
-from contextlib import suppress
+from contextlib import ExitStack, suppress
 from pathlib import Path
 from time import monotonic, sleep
 from typing import Any
+from urllib.request import urlopen
 
 from django.db import connection
 
@@ -118,6 +122,31 @@ def _environment(settings: dict[str, Any]) -> dict[str, str]:
         "DOH_TEST_SETTINGS": json.dumps(settings),
         "PYTHONPATH": f"{ROOT}{os.pathsep}{ROOT / 'deploy' / 'demo'}",
     }
+
+
+def free_ports(number: int) -> int:
+    """The first of so many free ports in a row, below those that the system gives away."""
+    for first in random.sample(range(20_000, 30_000, number), 100):
+        with suppress(OSError), ExitStack() as stack:
+            for port in range(first, first + number):
+                stack.enter_context(socket.create_server(("127.0.0.1", port)))
+            return first
+    raise AssertionError(f"no {number} free ports in a row")
+
+
+def scrape(port: int, host: str = "127.0.0.1") -> str:
+    """What Prometheus would be told at a port; nothing if nobody answers."""
+    try:
+        with urlopen(f"http://{host}:{port}/metrics", timeout=10) as answer:
+            return str(answer.read().decode())
+    except OSError:
+        return ""
+
+
+def delivered(port: int, host: str = "127.0.0.1") -> float:
+    """How many deliveries the process behind a port has made, by its own metrics."""
+    lines = r'^doh_deliveries_total\{.*doh_outcome="succeeded".*\} (\S+)$'
+    return sum(float(one) for one in re.findall(lines, scrape(port, host), re.MULTILINE))
 
 
 def wait_until(condition: Any, explain: Any = lambda: "", timeout: float = 120) -> None:

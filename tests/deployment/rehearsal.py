@@ -24,10 +24,11 @@ import yaml
 from services import postgres, postgres_binaries, valkey_binaries
 
 from tests.deployment import sample
-from tests.workers import wait_until
+from tests.workers import delivered, scrape, wait_until
 
 IMAGE = "doh-sample"
 DOCKERFILE = (sample.ROOT / "deploy" / "compose" / "Dockerfile").read_text()
+PROMETHEUS = sample.ROOT / "deploy" / "compose" / "prometheus.yml"
 WORKDIR = re.findall(r"^WORKDIR (\S+)$", DOCKERFILE, re.MULTILINE)[-1]
 LOG = Path("/run/doh/posts.jsonl")
 RECEIVER = "http://receiver:8080"
@@ -141,6 +142,11 @@ def run(everything: dict[str, Service], folder: Path) -> None:
         tally = [*in_web, "python", "-m", "django", "tally", str(LOG)]
         wait_until(lambda: _succeeds(tally, web), commands.logs, 120)
         subprocess.run(tally, env=web.variables, cwd=WORKDIR, check=True)
+        endpoints = list(_endpoints())
+        for name, port in endpoints:
+            assert scrape(port, name), f"{name} has no metrics at {port}"
+        wait_until(lambda: sum(delivered(port, name) for name, port in endpoints) == 12)
+        print(f"the metrics of {len(endpoints)} processes tell of 12 deliveries", flush=True)
         for service in lasting:
             _end(service, commands)
             assert not service.is_healthy(), f"{service.name} is called healthy, and is gone"
@@ -152,6 +158,15 @@ def _succeeds(command: list[str], service: Service) -> bool:
         command, env=service.variables, cwd=WORKDIR, capture_output=True, check=False
     )
     return done.returncode == 0
+
+
+def _endpoints() -> Iterator[tuple[str, int]]:
+    """What Prometheus would ask; the names of services are in the hosts' file here."""
+    found = yaml.safe_load(PROMETHEUS.read_text())
+    for job in found["scrape_configs"]:
+        for asked in job["dns_sd_configs"]:
+            for name in asked["names"]:
+                yield name, asked["port"]
 
 
 def _end(service: Service, commands: sample.Commands) -> None:

@@ -1,6 +1,7 @@
 """The compose file, read by docker-compose, and everything in it run as processes."""
 
 import os
+import shutil
 import stat
 import subprocess
 import sys
@@ -22,7 +23,8 @@ pytestmark = pytest.mark.timeout(400)
 
 
 def config(**variables: str) -> str:
-    command = ["docker-compose", "-f", "compose.yaml", "--profile", "rabbitmq", "config"]
+    profiles = ["--profile", "rabbitmq", "--profile", "prometheus"]
+    command = ["docker-compose", "-f", "compose.yaml", *profiles, "config"]
     environment = os.environ | variables
     done = subprocess.run(
         command, cwd=COMPOSE, env=environment, capture_output=True, text=True, check=False
@@ -86,7 +88,7 @@ def test_no_secret_is_in_the_file(services: dict[str, Any]):
 
 
 def test_database_and_broker_are_on_a_network_of_their_own(services: dict[str, Any]):
-    for name in ("postgres", "valkey", "rabbitmq"):
+    for name in ("postgres", "valkey", "rabbitmq", "metrics"):
         assert list(services[name]["networks"]) == ["back"]
         assert "ports" not in services[name]
     assert yaml.safe_load(config())["networks"]["back"]["internal"]
@@ -121,6 +123,12 @@ def test_the_dockerfile_has_no_faults_that_hadolint_knows():
     subprocess.run([sample.BIN / "hadolint", COMPOSE / "Dockerfile"], check=True)
 
 
+def test_prometheus_accepts_what_it_is_told(tmp_path: Path):
+    for path in (COMPOSE / "prometheus.yml", sample.ROOT / "deploy/prometheus/doh.rules.yml"):
+        shutil.copy(path, tmp_path)
+    subprocess.run(["promtool", "check", "config", tmp_path / "prometheus.yml"], check=True)
+
+
 def test_everything_in_it_runs_is_healthy_and_delivers(folder: Path):
     secrets = folder / "secrets"
     make_secrets(secrets)
@@ -134,3 +142,4 @@ def test_everything_in_it_runs_is_healthy_and_delivers(folder: Path):
     )  # fmt: skip
     assert done.returncode == 0, done.stdout + done.stderr
     assert '"owed": 12, "received": 12, "lost": 0' in done.stdout
+    assert "the metrics of 5 processes tell of 12 deliveries" in done.stdout

@@ -87,6 +87,7 @@ def test_it_has_what_the_deployments_name(buildah: Buildah, container: str):
         "/srv/deploy/demo/listener.py",
     ):
         assert path in listed.splitlines()
+    buildah.run(container, "python", "-c", "import opentelemetry.exporter.prometheus")
 
 
 def test_its_entry_point_reads_secrets_and_its_command_starts(

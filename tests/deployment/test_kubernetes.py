@@ -95,6 +95,48 @@ def test_the_commands_are_those_that_were_rehearsed_with_compose(overlay: str):
 
 
 @pytest.mark.parametrize("overlay", OVERLAYS)
+def test_each_process_of_a_worker_has_a_port_that_prometheus_reaches(overlay: str):
+    policy = of_kind(overlay, "NetworkPolicy")["prometheus-to-metrics"]["spec"]
+    (chosen,) = policy["podSelector"]["matchExpressions"]
+    (rule,) = policy["ingress"]
+    workers = {
+        name: container(one)
+        for name, one in of_kind(overlay, "Deployment").items()
+        if "-Q" in container(one)["args"]
+    }
+    assert set(chosen["values"]) == {*workers, "metrics"}
+    reached = {port["port"] for port in rule["ports"]}
+    for name, worker in workers.items():
+        listen = {one["name"]: one["value"] for one in worker["env"]}["HOOK_METRICS_LISTEN"]
+        first, place = int(listen.rpartition(":")[2]), worker["args"].index("-c")
+        number = int(worker["args"][place + 1])
+        ports = {one["name"]: one["containerPort"] for one in worker["ports"]}
+        assert sorted(ports.values()) == list(range(first, first + number)), name
+        assert set(ports) <= reached, name
+
+
+def test_prometheus_accepts_what_it_is_told_and_asks_every_process():
+    path = KUBERNETES / "prometheus.yml"
+    subprocess.run(["promtool", "check", "config", path], check=True)
+    asked = {
+        (name, one["port"])
+        for job in yaml.safe_load(path.read_text())["scrape_configs"]
+        for one in job["dns_sd_configs"]
+        for name in one["names"]
+    }
+    deployments, services = of_kind("small", "Deployment"), of_kind("small", "Service")
+    offered = {
+        (f"{name}.doh.svc.cluster.local", port["containerPort"])
+        for name, one in deployments.items()
+        for port in container(one).get("ports", [])
+        if port["name"].startswith("metrics")
+    }
+    assert asked == offered
+    for name in {name.partition(".")[0] for name, _ in offered}:
+        assert services[name]["spec"]["clusterIP"] == "None", name
+
+
+@pytest.mark.parametrize("overlay", OVERLAYS)
 def test_a_pod_has_longer_to_stop_than_a_worker_takes(overlay: str):
     text = (sample.ROOT / "celeryconfig.example.py").read_text()
     (soft,) = re.findall(r"^worker_soft_shutdown_timeout = (\d+)", text, re.MULTILINE)

@@ -2,11 +2,10 @@
 
 import json
 import re
-import socket
 import subprocess
 import sys
 from collections.abc import Iterator
-from contextlib import ExitStack, suppress
+from contextlib import ExitStack
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from urllib.parse import urlencode
@@ -18,6 +17,7 @@ from services import free_port, services
 
 from tests.deployment import sample
 from tests.receiver import Receiver
+from tests.workers import free_ports
 
 PROMETHEUS = sample.ROOT / "deploy" / "prometheus"
 DASHBOARD = sample.ROOT / "deploy" / "grafana" / "django-object-hooks.json"
@@ -99,7 +99,7 @@ def prometheus(folder: Path) -> Iterator[str]:
         env = sample.environment(**urls)
         sample.django(env, "migrate", "-v", "0")
         ledger, collection, web = free_port(), free_port(), free_port()
-        element = free_ports_in_a_row()
+        element = free_ports(2)
         start_project(commands, env, folder, ledger, collection, element)
         traffic = [sys.executable, "-m", "tests.deployment.traffic", sound.url(""), failing.url("")]
         path = {"PYTHONPATH": f"{sample.ROOT}:{sample.SAMPLE}"}
@@ -130,15 +130,6 @@ def start_project(
     commands.start("beat", beat, env, cwd=sample.SAMPLE)
     metrics = [sys.executable, "-m", "django", "doh_metrics", "--listen", f"127.0.0.1:{ledger}"]
     commands.start("metrics", metrics, env, cwd=sample.SAMPLE)
-
-
-def free_ports_in_a_row() -> int:
-    """The first of two."""
-    while True:
-        first = free_port()
-        with socket.socket() as second, suppress(OSError):
-            second.bind(("127.0.0.1", first + 1))
-            return first
 
 
 def write_config(folder: Path, ledger: int, workers: list[int]) -> Path:

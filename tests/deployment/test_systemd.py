@@ -1,12 +1,13 @@
 """The units, read by systemd's own tools, and their commands run as they stand."""
 
 import ctypes
+import os
 import re
 import shlex
 import shutil
 import subprocess
 import sys
-from configparser import ConfigParser
+from configparser import ConfigParser, SectionProxy
 from pathlib import Path
 
 import pytest
@@ -14,8 +15,10 @@ from services import free_port, services
 
 from tests.deployment import sample
 from tests.deployment.queues import needed, queues_of
+from tests.workers import delivered, free_ports, scrape
 
 UNITS = sample.ROOT / "deploy" / "systemd"
+WITHOUT_METRICS = {"doh-beat.service", "doh-flower.service"}
 SERVICES = sorted(path.name for path in UNITS.glob("*.service"))
 #: Tenths of ten: what systemd calls a well protected service.
 EXPOSURE = 15
@@ -56,12 +59,23 @@ def test_every_queue_has_a_unit():
     assert queues_of(command(unit) for unit in SERVICES) == needed()
 
 
-def command(unit: str) -> list[str]:
-    """What a unit starts."""
+def service(unit: str) -> SectionProxy:
+    """The part of a unit that says what it starts."""
     parser = ConfigParser(strict=False, interpolation=None)
     parser.optionxform = str  # type: ignore[assignment,method-assign]
     parser.read(UNITS / unit)
-    return shlex.split(parser["Service"]["ExecStart"])
+    return parser["Service"]
+
+
+def command(unit: str) -> list[str]:
+    """What a unit starts."""
+    return shlex.split(service(unit)["ExecStart"])
+
+
+def environment(unit: str, folder: Path, ports: dict[str, int]) -> dict[str, str]:
+    """What a unit sets by itself."""
+    words = shlex.split(service(unit).get("Environment", ""))
+    return dict(here(word, folder, ports).split("=", 1) for word in words)
 
 
 def here(part: str, folder: Path, ports: dict[str, int]) -> str:
@@ -72,6 +86,8 @@ def here(part: str, folder: Path, ports: dict[str, int]) -> str:
         r"/var/lib/doh-\w+/": f"{folder}/",
         "%i": "1",
         "%H": "host",
+        "%d": str(folder),
+        r"127\.0\.0\.1:\d+": f"127.0.0.1:{ports['metrics']}",
         "--port=5555": f"--port={ports['flower']}",
     }.items():
         part = re.sub(pattern, value, part)
@@ -89,19 +105,27 @@ _prctl = ctypes.CDLL(None).prctl
 
 def test_the_commands_of_the_units_deliver(tmp_path: Path):
     ports = {"flower": free_port(), "listener": free_port()}
+    number = os.cpu_count() or 1
+    first = free_ports(number * len(SERVICES))
     with services(tmp_path / "servers") as addresses, sample.Commands(tmp_path) as commands:
         (tmp_path / "flower").write_text("ada:engine\n")
-        variables = sample.environment(**addresses, FLOWER_BASIC_AUTH_FILE=str(tmp_path / "flower"))
+        variables = sample.environment(**addresses)
         sample.django(variables, "migrate", "--verbosity=0")
         log = tmp_path / "posts.jsonl"
         listen = ["listener.py", f"--port={ports['listener']}", f"--log={log}"]
         commands.start("listener", [sys.executable, *listen], variables, cwd=sample.SAMPLE)
-        for unit in SERVICES:
-            parts = [here(part, tmp_path, ports) for part in command(unit)]
-            commands.start(unit, parts, variables, cwd=sample.SAMPLE, preexec_fn=confine)
+        for place, unit in enumerate(SERVICES):
+            own = ports | {"metrics": first + place * number}
+            parts = [here(part, tmp_path, own) for part in command(unit)]
+            told = variables | environment(unit, tmp_path, own)
+            commands.start(unit, parts, told, cwd=sample.SAMPLE, preexec_fn=confine)
         url = f"http://127.0.0.1:{ports['listener']}"
         sample.django(variables, "drive", url, "--hooks=3", "--saves=4")
         commands.wait_for(log.exists)
         sample.wait_until_told(variables, log, commands.logs)
         assert sample.tally(variables, log)["owed"] == 12
+        for place, unit in enumerate(SERVICES):
+            assert bool(scrape(first + place * number)) == (unit not in WITHOUT_METRICS), unit
+        every = range(first, first + number * len(SERVICES))
+        commands.wait_for(lambda: sum(map(delivered, every)) == 12)
         assert commands.all_up(), commands.logs()

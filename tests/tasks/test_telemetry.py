@@ -1,11 +1,7 @@
 """Telemetry in the tasks: traces through the pump, and an endpoint per worker process."""
 
-import random
 import re
-import socket
 import subprocess
-from contextlib import ExitStack, suppress
-from urllib.request import urlopen
 
 import pytest
 from services import free_port
@@ -20,7 +16,7 @@ from doh_tasks.pump import stop_pump
 from tests.app.models import Vehicle
 from tests.tasks.conftest import ELEMENT_TASK, TASK
 from tests.test_telemetry import save_in_request, watched  # noqa: F401 - a fixture
-from tests.workers import COLLECTION, ELEMENT, management, wait_until
+from tests.workers import COLLECTION, ELEMENT, delivered, free_ports, management, scrape, wait_until
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
@@ -59,7 +55,7 @@ def test_a_collection_is_linked_to_its_events(watched, bus, hook_on):  # noqa: F
 
 @pytest.mark.workers
 def test_every_worker_process_and_the_ledger_have_an_endpoint(bus, hook_on, receiver, workers):
-    first, ledger = free_pair(), free_port()
+    first, ledger = free_ports(2), free_port()
     own = workers(HOOK_METRICS_LISTEN=f"127.0.0.1:{first}")
     own.worker("all", f"{COLLECTION},{ELEMENT}", "-c", "2")
     hook_on(bus)
@@ -67,7 +63,7 @@ def test_every_worker_process_and_the_ledger_have_an_endpoint(bus, hook_on, rece
         bus.save()
         collect.delay()
     own.until(lambda: Delivery.objects.filter(status="succeeded").count() == 4, "all")
-    own.until(lambda: counted(first) + counted(first + 1) == 4, "all")
+    own.until(lambda: delivered(first) + delivered(first + 1) == 4, "all")
     settings = {"HOOK_COLLECTION_DELIVERER": TASK, "HOOK_ELEMENT_DELIVERER": ELEMENT_TASK}
     command = management("doh_metrics", "--listen", f"127.0.0.1:{ledger}", **settings)
     with subprocess.Popen(**command) as process:
@@ -79,26 +75,3 @@ def test_every_worker_process_and_the_ledger_have_an_endpoint(bus, hook_on, rece
     assert re.search(r'doh_queue_messages\{.*messaging_destination_name="doh.element".*\} 0', text)
     assert re.search(r'doh_circuits\{.*doh_state="open".*\} 0', text)
     assert re.search(r"doh_broker_up\{.*\} 1", text)
-
-
-def free_pair():
-    """Two free ports in a row, below those that the system gives to outgoing connections."""
-    for port in random.sample(range(20_000, 30_000, 2), 100):
-        with suppress(OSError), ExitStack() as stack:
-            for one in (port, port + 1):
-                stack.enter_context(socket.create_server(("127.0.0.1", one)))
-            return port
-    raise AssertionError("no two free ports in a row")
-
-
-def scrape(port):
-    try:
-        with urlopen(f"http://127.0.0.1:{port}/metrics", timeout=10) as answer:
-            return answer.read().decode()
-    except OSError:
-        return ""
-
-
-def counted(port):
-    found = re.findall(r'doh_deliveries_total\{.*doh_outcome="succeeded".*\} (\S+)', scrape(port))
-    return sum(float(one) for one in found)
