@@ -9,7 +9,7 @@ from celery.backends.base import DisabledBackend
 from doh import conf
 from doh.deliverers.celery import doorbell
 from doh.deliverers.project import keep_built_in
-from doh.deliverers.resolve import element, uses_eventlet
+from doh.deliverers.resolve import collection, element, uses_eventlet
 from doh.exceptions import HookConfigurationError
 from doh.fanout import fan_out
 from doh.journal import EventClaim, Journal, Ring, get_journal
@@ -33,13 +33,47 @@ def collect(bell: str = "") -> None:
     if bell:
         doorbell.answered(bell)
     journal = get_journal()
+    _collect_at_once(journal)
     while claims := journal.claim_events(CLAIM, conf.lease()):
         with telemetry().working(COLLECTION_QUEUE, (claim.traceparent for claim in claims)):
             kept = keep_built_in(journal, claims)
-            here = len(claims) < CLAIM and _served_here(kept)
+            here = _served_here(kept, len(claims))
             for rings in fan_out(journal, kept):
-                if not (here and len(rings) == 1 and deliver_here(journal, rings[0])):
-                    send(journal, rings)
+                _pass_on(journal, rings, here=here)
+
+
+def _collect_at_once(journal: Journal) -> None:
+    """Fan out what is fresh and fits into one slice: nearly everything, nearly always."""
+    deliverer = _built_in()
+    while deliverer is not None:
+        found = journal.fan_out_at_once(
+            deliverer,
+            CLAIM,
+            conf.slice_size(),
+            batch_size=conf.batch_size(),
+            queue_lease=conf.queue_lease(),
+        )
+        if found is None:
+            return
+        with telemetry().working(COLLECTION_QUEUE, (event.traceparent for event in found.events)):
+            here = _served_here(found.events, len(found.events))
+            _pass_on(journal, list(found.rings), here=here)
+        if len(found.events) < CLAIM:
+            return
+
+
+def _built_in() -> str | None:
+    """Path of the deliverer that the settings name, if it is one of ours or a subclass."""
+    try:
+        found = collection()
+    except HookConfigurationError:
+        return None  # The claims of its events say so.
+    return None if found.kind is None else found.path
+
+
+def _pass_on(journal: Journal, rings: list[Ring], *, here: bool) -> None:
+    if not (here and len(rings) == 1 and deliver_here(journal, rings[0])):
+        send(journal, rings)
 
 
 def send(journal: Journal, rings: list[Ring], queue: str = ELEMENT_QUEUE) -> None:
@@ -53,20 +87,20 @@ def send(journal: Journal, rings: list[Ring], queue: str = ELEMENT_QUEUE) -> Non
         journal.hand_back(rings)
 
 
-def _served_here(claims: Sequence[EventClaim]) -> bool:
+def _served_here(events: Sequence[EventClaim], number: int) -> bool:
     """Whether what these owe may be sent from here, if it fits into one batch.
 
     Only where the settings allow it, since a collection worker may have no way out to the internet;
     never a callable of the project's own, which may take its time; and a backlog is work for all
     the element workers.
     """
-    if not conf.deliver_where_collected():
+    if number == CLAIM or not conf.deliver_where_collected():
         return False
     try:
         built_in = element().kind is not None
     except HookConfigurationError:
         return False  # For the element workers to complain of.
-    return built_in and not any(uses_eventlet(one.deliverer) for one in claims)
+    return built_in and not any(uses_eventlet(one.deliverer) for one in events)
 
 
 def _publish(rings: list[Ring], queue: str) -> None:

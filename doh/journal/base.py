@@ -1,8 +1,8 @@
 """The journal in the ORM's words, for every database that Django speaks to."""
 
 from doh.journal.batches import BatchLedger
-from doh.journal.events import EventLedger
 from doh.journal.failing import FailingLedger
+from doh.journal.fanning import FanningLedger
 from doh.journal.heartbeats import HeartbeatLedger
 from doh.journal.letters import LetterLedger
 from doh.journal.pruning import PruneLedger
@@ -14,7 +14,7 @@ from doh.journal.salvage import SalvageLedger
 
 class Journal(
     RecordLedger,
-    EventLedger,
+    FanningLedger,
     BatchLedger,
     ReadLedger,
     SalvageLedger,

@@ -4,7 +4,7 @@ from collections import Counter, defaultdict
 from collections.abc import Collection, Sequence
 from dataclasses import replace
 from datetime import datetime, timedelta
-from typing import Any
+from typing import Any, Final
 
 from django.db import connections, transaction
 from django.db.models import F, Q, QuerySet, Value
@@ -19,7 +19,8 @@ from doh.querysets import ANY_ACTION
 from doh.types import Pair
 
 _GIVEN_UP = f"given up: it was claimed {GIVE_UP_AFTER} times in vain"
-_CLAIMED = (
+#: What is read of an event that is to be fanned out.
+CLAIMED: Final = (
     "id",
     "epoch",
     "content_type_id",
@@ -177,7 +178,7 @@ class EventLedger(Ledger):
     def _claim(self, rows: QuerySet[Event], limit: int, lease: float) -> list[EventClaim]:
         with transaction.atomic(using=self.alias):
             now = self.now()
-            found = self._lock(rows.order_by("due_at"), skip=True).values_list(*_CLAIMED)[:limit]
+            found = self._lock(rows.order_by("due_at"), skip=True).values_list(*CLAIMED)[:limit]
             claims = self._sane([EventClaim(*row) for row in found], now)
             seconds = seconds_of_claim(claims[0].futile + 1, lease) if claims else lease
             self._events().filter(among(claim.id for claim in claims)).update(

@@ -160,6 +160,13 @@ class Settled:
         return self.outcome.verdict is Verdict.DEFERRED
 
 
+class FannedOut(NamedTuple):
+    """Events that owe nothing themselves any more, and the doorbells of the batches that do."""
+
+    events: tuple[EventClaim, ...]
+    rings: tuple[Ring, ...]
+
+
 @dataclass(frozen=True, slots=True)
 class DeadLetter:
     """A delivery that ran out of attempts."""

@@ -80,6 +80,9 @@ class Line:
         headers.append("Expect:")
         set_option(pycurl.HTTPHEADER, headers)
         set_option(pycurl.RESOLVE, _pinned(request.host, addresses))
+        # The first handshake with a host tells whether the others can share its connection
+        # (HTTP/2). Without TLS only its first answer would, and nobody is to wait for that.
+        set_option(pycurl.PIPEWAIT, request.target.scheme == "https")
 
     def open_socket(self, _purpose: int, address: Any) -> Any:
         """A socket, if its address is allowed: the second check, just before it is dialled."""
@@ -130,8 +133,6 @@ def _new_handle(limits: Limits) -> pycurl.Curl:
         (pycurl.PROTOCOLS, pycurl.PROTO_HTTP | pycurl.PROTO_HTTPS),
         # What was judged is what is sent, dots in the path too.
         (pycurl.PATH_AS_IS, 1),
-        # The first POST to a host finds out whether the others can share its connection (HTTP/2).
-        (pycurl.PIPEWAIT, 1),
         # Nothing from the environment: no proxy, no .netrc, no cookies between targets.
         (pycurl.PROXY, limits.policy.proxy or ""),
         (pycurl.NOPROXY, "" if limits.policy.proxy else "*"),

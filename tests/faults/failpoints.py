@@ -83,11 +83,16 @@ def _journal() -> None:
     from doh.journal.base import Journal
 
     _wrap(Journal, "claim_batch", after="after-claim", only=lambda claim: claim is not None)
-    _wrap(Journal, "claim_events", after="after-event-claim", only=bool)
+    _wrap(Journal, "_write_batches", before="after-event-claim")
+    _wrap(Journal, "fan_out_at_once", after="after-slice", only=_has_rings)
     _wrap(Journal, "commit_slice", after="after-slice", only=lambda found: bool(found[0]))
     _wrap(Journal, "flush", before="after-2xx", after="after-commit")
     _wrap(Journal, "_disable_hooks", after="before-commit")
     _wrap(results, "_run", before="before-result-hook", after="after-result-hook")
+
+
+def _has_rings(found: Any) -> bool:
+    return found is not None and bool(found.rings)
 
 
 def _pump() -> None:

@@ -14,6 +14,7 @@ from doh.types import Deferred, Outcome, Verdict
 from tests.journal.invariant import assert_owned_once
 
 LEASE = 60.0
+DELIVERER = "doh.deliverers.base.HooksDeliverer"
 GOOD = Outcome(Verdict.SUCCEEDED, status_code=200)
 BAD = Outcome(Verdict.RETRY, "500 Internal Server Error", 500, elapsed=0.5)
 
@@ -28,6 +29,12 @@ def fan_out(journal, limit=100, size=100):
         rings += found
         assert_owned_once()
     return rings
+
+
+def fan_out_at_once(journal, limit=100, most=100, size=100, deliverer=DELIVERER):
+    found = journal.fan_out_at_once(deliverer, limit, most, batch_size=size, queue_lease=600)
+    assert_owned_once()
+    return found
 
 
 def settled(owed, outcome=GOOD, status="succeeded", delay=None):

@@ -8,7 +8,7 @@ from django.utils import timezone
 
 from doh.models import Batch, Delivery, Event
 from tests.journal.invariant import owned_pairs
-from tests.journal.steps import BAD, LEASE, fan_out, make_due, settled
+from tests.journal.steps import BAD, LEASE, fan_out, fan_out_at_once, make_due, settled
 
 
 def test_an_event_is_claimed_once_for_one_lease(journal, make_event):
@@ -76,6 +76,40 @@ def test_an_event_without_hooks_is_finished_at_once(journal, make_event):
     event.refresh_from_db()
     assert event.finished_at is not None
     assert (event.due_at, event.snapshot) == (None, None)
+
+
+def test_what_is_fresh_and_small_is_fanned_out_without_a_claim(journal, make_event, make_hooks):
+    hooks = make_hooks(3)
+    one, two = make_event(), make_event(result_hook=True)
+    nobody = make_event(object_id="2", snapshot="{}")
+    found = fan_out_at_once(journal, size=4)
+    assert {event.id for event in found.events} == {one.pk, two.pk, nobody.pk}
+    assert [len(journal.claim_batch(ring, LEASE).owed) for ring in found.rings] == [3, 3]
+    assert sorted(owned_pairs()) == [(event.pk, pk) for event in (one, two) for pk in hooks]
+    assert set(Event.objects.values_list("pending", "epoch", "due_at")) == {
+        (3, 0, None),
+        (0, 0, None),
+    }
+    nobody.refresh_from_db()
+    assert (nobody.finished_at is not None, nobody.snapshot) == (True, None)
+    assert fan_out_at_once(journal).events == ()
+
+
+def test_what_owes_too_much_for_one_transaction_is_left_as_it_is(journal, make_event, make_hooks):
+    make_hooks(3)
+    make_event()
+    assert fan_out_at_once(journal, most=2) is None
+    assert (Batch.objects.count(), Event.objects.get().fanned_at) == (0, None)
+    assert len(fan_out_at_once(journal, most=3).rings) == 1
+
+
+def test_only_fresh_events_of_the_deliverer_are_fanned_out_without_a_claim(journal, make_event):
+    make_event(deliverer="other.Deliverer")
+    make_event(epoch=1)
+    make_event(due_at=timezone.now() + timedelta(hours=1))
+    (mine, _) = make_event(), make_event()
+    found = fan_out_at_once(journal, limit=1)
+    assert [event.id for event in found.events] == [mine.pk]
 
 
 def test_a_large_event_spans_slices_and_batches_without_losing_a_pair(

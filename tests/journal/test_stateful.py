@@ -24,7 +24,16 @@ from doh.types import Pair
 from tests.app.models import Vehicle
 from tests.journal.conftest import journal_kinds, write_event
 from tests.journal.invariant import assert_nothing_lost, assert_owned_once, owned_pairs
-from tests.journal.steps import BAD, GOOD, LEASE, deferred, make_due, redrive, settled
+from tests.journal.steps import (
+    BAD,
+    GOOD,
+    LEASE,
+    deferred,
+    fan_out_at_once,
+    make_due,
+    redrive,
+    settled,
+)
 
 HOOKS = [("1", "changed"), ("2", "changed"), ("1", "*"), (None, "changed"), ("1", "deleted")]
 STATUSES = ["succeeded", "waiting", "dead", "cancelled", "deferred"]
@@ -92,6 +101,15 @@ class Interleaving(RuleBasedStateMachine):
         rest = self.slice(claims, limit, size)
         if rest and not dies:
             self.collectors.append(rest)
+
+    @rule(limit=SMALL, most=SMALL, size=SMALL)
+    def fan_out_at_once(self, limit, most, size):
+        before = sorted(owned_pairs())
+        found = fan_out_at_once(self.journal, limit, most, size)
+        if found is None:
+            assert sorted(owned_pairs()) == before
+        else:
+            self.rings += found.rings
 
     def slice(self, claims, limit, size):
         pairs = self.journal.match(claims, limit)
