@@ -1,5 +1,7 @@
 """Maintenance: the sweep that makes up for every message that was lost, and the pruning."""
 
+import time
+
 from celery import shared_task
 
 from doh import conf, failing
@@ -7,7 +9,7 @@ from doh.deliverers import chores
 from doh.journal import get_journal
 from doh.names import SWEEP
 from doh_tasks.collection import collect, send
-from doh_tasks.queues import DISABLE_FAILING, PRUNE
+from doh_tasks.queues import DISABLE_FAILING, PRUNE, PRUNE_EVERY
 from doh_tasks.results import finish
 
 #: Batches rung for in one transaction; transactions in one sweep at most.
@@ -32,9 +34,15 @@ def sweep() -> None:
 
 
 @shared_task(name=PRUNE, ignore_result=True)
-def prune() -> None:
-    """Delete what was settled ``HOOK_KEEP_DAYS`` ago, and the hooks of deleted objects."""
-    chores.prune()
+def prune(until: float = 0.0) -> None:
+    """Delete what was settled ``HOOK_KEEP_DAYS`` ago, and the hooks of deleted objects.
+
+    One turn at it; what is left takes further turns, so that a worker which also collects goes on
+    collecting, ``until`` beat calls for it anew (seconds since the epoch).
+    """
+    until = until or time.time() + PRUNE_EVERY
+    if chores.prune(chores.TURN).more and time.time() < until:
+        prune.delay(until)
 
 
 @shared_task(name=DISABLE_FAILING, ignore_result=True)

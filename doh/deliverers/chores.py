@@ -1,6 +1,10 @@
 """The chores that beat gives to Celery's workers, done in this process: for projects without."""
 
+import math
+import time
 from datetime import timedelta
+from functools import partial
+from typing import NamedTuple
 
 from doh import conf
 from doh.deliverers import inline
@@ -10,12 +14,20 @@ from doh.deliverers.resolve import dump_for, element, uses_eventlet
 from doh.deliverers.results import run_result_hooks
 from doh.deliverers.sending import Sender, send_with_requests, sender_for
 from doh.dispatch import Work, prepare
-from doh.failing import disable_failing
 from doh.fanout import fan_out
 from doh.journal import Journal, Ring, get_journal
 
 #: Rows that one step takes; a run repeats its steps until nothing is due.
 STEP = 200
+#: Seconds of one turn at pruning: what else there is to do for hooks comes between two turns.
+TURN = 0.1
+
+
+class Pruned(NamedTuple):
+    """How many rows one turn deleted, and whether there are more."""
+
+    rows: int
+    more: bool
 
 
 def work_once() -> int:
@@ -28,22 +40,21 @@ def work_once() -> int:
     return steps
 
 
-def prune() -> int:
-    """Delete what was settled ``HOOK_KEEP_DAYS`` ago, and the hooks of deleted objects."""
+def prune(seconds: float = math.inf) -> Pruned:
+    """Delete what was settled ``HOOK_KEEP_DAYS`` ago, and the hooks of deleted objects.
+
+    The first step that ends after so many seconds is the last.
+    """
     journal = get_journal()
     before = journal.now() - timedelta(days=conf.keep_days())
+    ends = time.monotonic() + seconds
     number = 0
-    while found := journal.prune(before, STEP):
-        number += found
-    while found := journal.prune_orphans(STEP):
-        number += found
-    return number
-
-
-def tidy() -> int:
-    """What is done by the hour: look at failing hooks, and prune; returns the rows pruned."""
-    disable_failing(get_journal())
-    return prune()
+    for step in (partial(journal.prune, before), journal.prune_orphans):
+        while found := step(STEP):
+            number += found
+            if time.monotonic() >= ends:
+                return Pruned(number, more=True)
+    return Pruned(number, more=False)
 
 
 def _collect(journal: Journal) -> bool:

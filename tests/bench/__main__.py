@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 ROOT = Path(__file__).parents[2]
-GOALS = ("P1", "P2", "P3", "P4", "P5", "P6", "P7", "P8", "P9", "P10")
+GOALS = ("P1", "P2", "P3", "P4", "P5", "P6", "P7", "P8", "P9", "P10", "prune", "pump", "pools")
 
 
 def main() -> None:
@@ -25,6 +25,7 @@ def _options() -> argparse.Namespace:
     parser.add_argument("--only", default=",".join(GOALS), help="goals, such as P1,P3")
     parser.add_argument("--repeat", type=int, default=5, help="measurements of each figure")
     parser.add_argument("--scale", choices=("full", "small"), default="full")
+    parser.add_argument("--set", action="append", default=[], help="one size, such as slow=5000")
     parser.add_argument("--json", type=Path, default=ROOT / ".demo" / "bench.json")
     parser.add_argument("--docs", action="store_true", help="write docs/performance.json and plots")
     options = parser.parse_args()
@@ -46,13 +47,17 @@ def _run(folder: Path, options: argparse.Namespace) -> None:
     from rich.console import Console
 
     from tests.bench import plots, report, stage
-    from tests.bench.run import FULL, SMALL, Run
+    from tests.bench.run import FULL, SMALL, Run, resized
 
     stage.migrate()
-    scale = FULL if options.scale == "full" else SMALL
+    scale = resized(FULL if options.scale == "full" else SMALL, options.set)
     run = Run(stage.Stage(folder), scale, options.repeat, certificate, bundle)
     console = Console(width=200 if not Console().is_terminal else None)
-    about = {**report.machine(), "scale": options.scale, "repeat": options.repeat}
+    about = {
+        **report.machine(),
+        "scale": " ".join([options.scale, *options.set]),
+        "repeat": options.repeat,
+    }
     console.print(about)
     figures = []
     for name, goal in _goals().items():
@@ -72,11 +77,22 @@ def _run(folder: Path, options: argparse.Namespace) -> None:
 
 
 def _goals() -> dict[str, Callable[..., Iterator[object]]]:
-    from tests.bench import ledger, neighbours, saving, slow, throughput, waiting
+    from tests.bench import (
+        ledger,
+        neighbours,
+        pools,
+        pruning,
+        pump,
+        saving,
+        slow,
+        throughput,
+        waiting,
+    )
 
     found = (
         throughput.p1, throughput.p2, saving.p3, saving.p4, throughput.p5,
-        ledger.p6, waiting.p7, waiting.p8, neighbours.p9, slow.p10,
+        ledger.p6, waiting.p7, waiting.p8, neighbours.p9, slow.p10, pruning.prune,
+        pump.pump, pools.pools,
     )  # fmt: skip
     return dict(zip(GOALS, found, strict=True))
 

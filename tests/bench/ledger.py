@@ -38,7 +38,7 @@ _DELIVERIES = """
     SELECT first + n / %(each)s, n %% %(each)s, CASE WHEN due THEN 'waiting' ELSE 'succeeded' END,
         1, CASE WHEN due THEN %(now)s - interval '1 s' END, CASE WHEN due THEN 500 ELSE 204 END,
         '', '127.0.1.' || n %% 250, %(now)s, false, 0
-    FROM (SELECT n, n %% (%(rows)s / %(due)s) = 0 AS due
+    FROM (SELECT n, coalesce(n %% (%(rows)s / nullif(%(due)s, 0)) = 0, false) AS due
           FROM generate_series(0, %(rows)s - 1) AS n) AS r,
         (SELECT min(id) AS first FROM doh_event) AS e
 """
@@ -60,12 +60,16 @@ class Touched:
     plans: list[tuple[str, int]] = field(default_factory=list)
 
 
-def fill(rows: int, due: int) -> None:
-    """Make a ledger of so many deliveries, of which so many are due for another attempt."""
+def fill(rows: int, due: int, days: float = 0) -> None:
+    """Make a ledger of so many deliveries, so many days old.
+
+    So many of them are due for another attempt.
+    """
     stage.clear()
+    now = get_journal().now() - timedelta(days=days)
     values = {
         "rows": rows, "due": due, "each": PER_EVENT, "events": rows // PER_EVENT,
-        "now": get_journal().now(), "kind": ContentType.objects.get_for_model(Vehicle).pk,
+        "now": now, "kind": ContentType.objects.get_for_model(Vehicle).pk,
         "user": get_user_model().objects.get(username="ada").pk,
     }  # fmt: skip
     with connection.cursor() as cursor:

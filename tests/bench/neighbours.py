@@ -1,14 +1,11 @@
 """P9: what healthy targets notice of dead ones beside them."""
 
-import random
-import time
 from collections.abc import Iterator, Sequence
 from typing import Final
 
 from vehicles.models import Vehicle
 
-from doh.models import Event
-from tests.bench import stage
+from tests.bench import pace, stage
 from tests.bench.figures import Figure, Series
 from tests.bench.receiver import Receiver, nginx
 from tests.bench.run import Run
@@ -16,12 +13,8 @@ from tests.bench.run import Run
 #: Targets, each on a host of its own; one more host is dead for many targets.
 HEALTHY: Final = 100
 BLACK_HOLES: Final = 10
-#: Of all events, and how many of those there are a second.
-SHARE: Final = 0.2
-PER_SECOND: Final = 50
 #: The path below which nobody ever answers.
 _DEAD: Final = "dead"
-_SEED: Final = 9
 
 
 def p9(run: Run) -> Iterator[Figure]:
@@ -38,7 +31,7 @@ def p9(run: Run) -> Iterator[Figure]:
         alone, beside_holes, beside_crowd = (
             _arrivals(run, receiver, healthy, noise) for noise in ([], holes, crowd)
         )
-    percent = f"{SHARE:.0%} of {PER_SECOND} saves a second for {run.scale.noise:g} s"
+    percent = f"{pace.SHARE:.0%} of {pace.PER_SECOND} saves a second for {run.scale.noise:g} s"
     noises = {
         f"{BLACK_HOLES} black holes of {HEALTHY + BLACK_HOLES} targets": beside_holes,
         f"{run.scale.crowd:,} targets on one dead host": beside_crowd,
@@ -68,34 +61,11 @@ def _hooked(targets: list[str]) -> list[Vehicle]:
 def _arrivals(
     run: Run, receiver: Receiver, healthy: Sequence[Vehicle], noise: Sequence[Vehicle]
 ) -> Series:
-    """Milliseconds from each save of a healthy one to its arrival; all must arrive."""
+    """With workers that know nothing of the hosts yet."""
     stage.forget_events()
     stage.forget_limits()
-    receiver.forget()
     with run.stage.workers():
-        _save(healthy, [], 1.0)  # The first ones pay for connections and imports.
-        warm = Event.objects.count()
-        begun = _save(healthy, noise, run.scale.noise)
-        keys = {str(bus.pk) for bus in healthy}
-        events = list(Event.objects.order_by("pk").values_list("uid", "object_id")[warm:])
-        wanted = [
-            (uid, start)
-            for (uid, key), start in zip(events, begun, strict=True) if key in keys
-        ]  # fmt: skip
-        receiver.wait_for(warm + len(wanted))
-    came = {one.event: one.came for one in receiver.seen()}
-    return Series.of([(came[uid] - start) * 1000 for uid, start in wanted])
-
-
-def _save(healthy: Sequence[Vehicle], noise: Sequence[Vehicle], seconds: float) -> list[float]:
-    """Save for so long, one in five a noisy one; returns when each save began."""
-    chance = random.Random(_SEED)
-    start = time.time()
-    begun = []
-    for number in range(int(seconds * PER_SECOND)):
-        time.sleep(max(0.0, start + number / PER_SECOND - time.time()))
-        loud = noise and chance.random() < SHARE
-        bus = chance.choice(noise if loud else healthy)
-        begun.append(time.time())
-        bus.save()
-    return begun
+        pace.warm_up(receiver, healthy)
+        found = pace.arrivals(receiver, healthy, noise, run.scale.noise)
+        run.stage.drop()
+    return found

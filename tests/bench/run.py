@@ -3,7 +3,7 @@
 import time
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from vehicles.models import Vehicle
@@ -38,6 +38,13 @@ class Scale:
     slowest: float
     noise: float
     crowd: int
+    pumped: int
+    aloft: int
+    pooled: int
+    paced: float
+    old: int
+    streamed: float
+    pools: int
     peer: int
 
 
@@ -45,13 +52,27 @@ FULL = Scale(
     hooks=20_000, events=20_000, sizes=(100, 2_000, 20_000, 200_000, 1_000_000),
     saved=(1, 2_000, 100_000), saves=200, arrivals=200, rows=10_000_000, due=1_000, hosts=1_000,
     idle=60, slow=50_000, receivers=1_000, slowest=10, noise=60,
-    crowd=1_000, peer=500,
+    crowd=1_000, pumped=20_000, aloft=2_000, pooled=5_000, paced=10, old=1_000_000, streamed=15,
+    pools=9, peer=500,
 )  # fmt: skip
 SMALL = Scale(
     hooks=1_000, events=500, sizes=(100, 2_000), saved=(1, 200), saves=10, arrivals=5,
-    rows=10_000, due=100, hosts=20, idle=2, slow=400, receivers=200, slowest=1, noise=3, crowd=50,
-    peer=20,
+    rows=10_000, due=100, hosts=20, idle=2, slow=400, receivers=200, slowest=1, noise=3,
+    crowd=50, pumped=500, aloft=200, pooled=200, paced=1, old=20_000, streamed=1, pools=2, peer=20,
 )  # fmt: skip
+
+
+def resized(scale: Scale, sizes: Iterable[str]) -> Scale:
+    """The scale with some sizes of one's own, such as ``slow=5000``."""
+    for size in sizes:
+        name, _, number = size.partition("=")
+        kind = type(getattr(scale, name, None))
+        if kind not in (int, float):
+            raise SystemExit(f"no such size: {name}; there are {', '.join(Scale.__slots__)}")
+        scale = replace(scale, **{name: kind(number)})
+    return scale
+
+
 #: Plain receivers, on as many loopback addresses.
 HOSTS = 100
 

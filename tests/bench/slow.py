@@ -48,6 +48,7 @@ def p10(run: Run) -> Iterator[Figure]:
             stage.forget_limits()
             with run.stage.workers():
                 ours.append(_measured(at, kinds, bus.save))
+                run.stage.drop()
     stage.forget_limits()
     share = f"1 % {run.scale.slowest:g} s, 0.5 % never"
     what = f"{number:,} hooks, {len(at.hosts):,} hosts of 150 ms ({share}): until"

@@ -1,6 +1,7 @@
 """The stage: a database, a broker, the documented workers, and objects with hooks."""
 
 import os
+import signal
 import subprocess
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
@@ -36,15 +37,29 @@ class Stage:
     processes: dict[str, "subprocess.Popen[bytes]"] = field(default_factory=dict)
 
     @contextmanager
-    def workers(self) -> Iterator["Stage"]:
-        """Run the deployment that ``celeryconfig.example.py`` describes, until it answers."""
+    def workers(self, commands: dict[str, list[str]] | None = None) -> Iterator["Stage"]:
+        """Run the deployment that ``celeryconfig.example.py`` describes, until it answers.
+
+        ``commands`` are another deployment's.
+        """
         with ExitStack() as stack:
-            for name, command in workers(self.folder, events=False).items():
+            for name, command in (commands or self.deployment()).items():
                 (self.folder / f"{name}.log").unlink(missing_ok=True)
                 self.processes[name] = stack.enter_context(running(name, command, self.folder))
-            until(lambda: all(self._is_ready(name) for name in ("collection", "element")))
+            until(lambda: all(self._is_ready(name) for name in self.processes if name != "beat"))
             yield self
         self.processes.clear()
+
+    def deployment(self, **more: list[str]) -> dict[str, list[str]]:
+        """The documented deployment's commands, with more options for those that are named."""
+        found = workers(self.folder, events=False)
+        return {name: [*command, *more.get(name, [])] for name, command in found.items()}
+
+    def drop(self) -> None:
+        """Kill the workers: what they still have under way concerns nobody any longer."""
+        for process in self.processes.values():
+            os.killpg(process.pid, signal.SIGKILL)
+            process.wait()
 
     def roots(self) -> dict[str, int]:
         """The processes that run, by name; their children are not named."""

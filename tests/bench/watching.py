@@ -60,6 +60,14 @@ def memory(pid: int) -> float:
     return pages * os.sysconf("SC_PAGE_SIZE") / 1e6
 
 
+def share_of_memory(pid: int) -> float:
+    """Megabytes of a process, what it shares with others divided among them."""
+    for line in Path(f"/proc/{pid}/smaps_rollup").read_text().splitlines():
+        if line.startswith("Pss:"):
+            return int(line.split()[1]) * 1024 / 1e6
+    return 0.0
+
+
 def cpu(pid: int) -> float:
     """Seconds of CPU that a process and its children that ended have used; 0 once it is gone."""
     try:
@@ -67,6 +75,21 @@ def cpu(pid: int) -> float:
     except (FileNotFoundError, ProcessLookupError):
         return 0.0
     return sum(map(int, fields[11:15])) / os.sysconf("SC_CLK_TCK")
+
+
+def sleeps(pid: int) -> int:
+    """How often the threads of a process have gone to sleep, and so had to be woken."""
+    found = 0
+    for status in Path(f"/proc/{pid}/task").glob("*/status"):
+        with suppress(FileNotFoundError, ProcessLookupError):
+            text = status.read_text()
+            found += int(text.partition("\nvoluntary_ctxt_switches:")[2].split()[0])
+    return found
+
+
+def open_files(pid: int) -> int:
+    """How many file descriptors a process has open."""
+    return len(os.listdir(f"/proc/{pid}/fd"))
 
 
 def python(*arguments: str, **environment: str) -> str:

@@ -8,7 +8,9 @@ from typing import Any
 from django.core.management.base import BaseCommand
 from django.db import close_old_connections
 
-from doh.deliverers.chores import tidy, work_once
+from doh.deliverers.chores import TURN, prune, work_once
+from doh.failing import disable_failing
+from doh.journal import get_journal
 
 
 class Command(BaseCommand):
@@ -38,17 +40,19 @@ class Command(BaseCommand):
         """Work until interrupted, or once."""
         if options["once"]:
             work_once()
-            self.stdout.write(f"Everything due is done; {tidy()} rows pruned.")
+            disable_failing(get_journal())
+            self.stdout.write(f"Everything due is done; {prune().rows} rows pruned.")
             return
         pause = Event()
-        pruned_at = float("-inf")
+        tidied_at, unpruned = float("-inf"), False
         self.stdout.write("Working; Ctrl-C ends it.")
         try:
-            while not pause.wait(options["every"]):
+            while not pause.wait(0 if unpruned else options["every"]):
                 close_old_connections()
                 work_once()
-                if time.monotonic() - pruned_at >= options["prune_every"]:
-                    tidy()
-                    pruned_at = time.monotonic()
+                if time.monotonic() - tidied_at >= options["prune_every"]:
+                    disable_failing(get_journal())
+                    tidied_at, unpruned = time.monotonic(), True
+                unpruned = unpruned and prune(TURN).more
         except KeyboardInterrupt:
             self.stdout.write("Stopped.")
