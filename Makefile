@@ -13,7 +13,7 @@ SERVICES := $(BIN)/python deploy/demo/services.py .demo/services --
 THROWAWAY := $(BIN)/python deploy/demo/services.py --throwaway .demo/services --
 BENCH = PYTHONPATH=$(CURDIR)/deploy/demo:$(CURDIR) $(SERVICES) $(BIN)/python
 
-.PHONY: help setup bench bench-small demo demo-serve demo-check test test-databases test-rabbitmq bench-rate-limit faults faults-small verify-js lint bandit audit types imports wheel wheel-check clean browser deploy-check several-hosts image-check observe-check
+.PHONY: help setup bench bench-docs bench-pools bench-small demo demo-serve demo-check test test-databases test-rabbitmq bench-rate-limit faults faults-small verify-js lint bandit audit types imports wheel wheel-check clean browser deploy-check several-hosts image-check observe-check
 
 help:  ## Say what can be made
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
@@ -49,11 +49,17 @@ test-databases: $(READY)  ## Run the journal's contract on SQLite, on MariaDB (D
 	$(BIN)/python tests/mariadb.py .demo/services -- $(BIN)/python -X dev -m pytest tests/journal
 	DOH_TEST_REPEATABLE_READ=1 $(THROWAWAY) $(BIN)/python -X dev -m pytest $(REPEATABLE_READ_TESTS)
 
-bench: $(PLOTS)  ## Measure everything beside its yardsticks (20 min, a quiet machine, Debian's nginx; ARGS="--only P1,P3")
+bench: $(PLOTS)  ## Measure everything beside its yardsticks (30 min, a quiet machine, Debian's nginx; ARGS="--only P1,P3")
 	$(BENCH) -m tests.bench $(ARGS)
 
+bench-docs: $(PLOTS)  ## Measure everything, and write what was found into docs (30 min, a quiet machine)
+	$(BENCH) -m tests.bench --docs $(ARGS)
+
+bench-pools: $(PLOTS)  ## Compare the pools of Celery's workers (5 min)
+	$(BENCH) -m tests.bench --only pools $(ARGS)
+
 bench-small: $(PLOTS)  ## See that the benchmark runs, and what the hot statements touch of a large ledger
-	$(BENCH) -m tests.bench --scale small --repeat 1 $(ARGS)
+	$(BENCH) -m tests.bench --scale small --repeat 1 --docs .demo/docs $(ARGS)
 	$(BENCH) -m pytest -q --ds=tests.bench.settings tests/bench/test_plans.py tests/bench/test_simulate.py tests/bench/test_connections.py
 
 bench-rate-limit: $(READY)  ## Count how well four workers hold a rate limit over a minute

@@ -6,8 +6,12 @@ import tempfile
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 ROOT = Path(__file__).parents[2]
+DOCS = ROOT / "docs"
+#: Seconds of looking at how busy the machine is with something else.
+LOOK = 5.0
 GOALS = ("P1", "P2", "P3", "P4", "P5", "P6", "P7", "P8", "P9", "P10", "prune", "pump", "pools")
 
 
@@ -27,9 +31,13 @@ def _options() -> argparse.Namespace:
     parser.add_argument("--scale", choices=("full", "small"), default="full")
     parser.add_argument("--set", action="append", default=[], help="one size, such as slow=5000")
     parser.add_argument("--json", type=Path, default=ROOT / ".demo" / "bench.json")
-    parser.add_argument("--docs", action="store_true", help="write docs/performance.json and plots")
+    parser.add_argument(
+        "--docs", type=Path, nargs="?", const=DOCS, help="write the docs, or a copy of them"
+    )
     options = parser.parse_args()
     options.only = options.only.split(",")
+    if options.docs and set(options.only) < set(GOALS):
+        parser.error("the docs are written from one run of everything")
     unknown = set(options.only) - set(GOALS)
     if unknown:
         parser.error(f"no such goals: {', '.join(sorted(unknown))}; there are {', '.join(GOALS)}")
@@ -44,36 +52,46 @@ def _run(folder: Path, options: argparse.Namespace) -> None:
     import project  # noqa: F401 - its Celery app is the current one
 
     django.setup()
-    from rich.console import Console
-
-    from tests.bench import plots, report, stage
+    from tests.bench import report, stage
+    from tests.bench.document import document
     from tests.bench.run import FULL, SMALL, Run, resized
+    from tests.bench.watching import busy
 
     stage.migrate()
     scale = resized(FULL if options.scale == "full" else SMALL, options.set)
     run = Run(stage.Stage(folder), scale, options.repeat, certificate, bundle)
+    about: dict[str, Any] = {
+        **report.machine(), "scale": " ".join([options.scale, *options.set]),
+        "repeat": options.repeat, "busy": {"before": busy(LOOK)}, "seconds": {},
+    }  # fmt: skip
+    figures = _measured(run, about, options)
+    about["busy"]["after"] = busy(LOOK)
+    report.write_json(options.json, figures, about)
+    if options.docs:
+        document(options.json, options.docs)
+    print(f"Everything measured: {options.json}")
+
+
+def _measured(run: Any, about: dict[str, Any], options: argparse.Namespace) -> list[Any]:
+    """Run the goals, and tell what each came to as soon as it is known."""
+    from rich.console import Console
+
+    from tests.bench import report
+
     console = Console(width=200 if not Console().is_terminal else None)
-    about = {
-        **report.machine(),
-        "scale": " ".join([options.scale, *options.set]),
-        "repeat": options.repeat,
-    }
     console.print(about)
-    figures = []
+    figures: list[Any] = []
     for name, goal in _goals().items():
         if name in options.only:
             start = time.monotonic()
             found = list(goal(run))
             figures += found
-            console.print(f"{name}: {time.monotonic() - start:.0f} s")
+            about["seconds"][name] = round(time.monotonic() - start)
+            console.print(f"{name}: {about['seconds'][name]} s")
             report.table(found, console)
             # As far as it got, should a later one fail.
             report.write_json(options.json, figures, about)
-    if options.docs:
-        plots.draw(ROOT / "docs" / "img", figures)
-        report.write_json(ROOT / "docs" / "img" / "performance.json", figures, about)
-        print(report.markdown(figures))
-    console.print(f"Everything measured: {options.json}")
+    return figures
 
 
 def _goals() -> dict[str, Callable[..., Iterator[object]]]:

@@ -2,7 +2,7 @@
 
 import statistics
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, fields
 from typing import Any
 
 
@@ -59,6 +59,15 @@ class Figure:
     def plain(self) -> dict[str, Any]:
         """For JSON."""
         return asdict(self) | {"median": self.ours.median, "share": self.share}
+
+    @classmethod
+    def from_plain(cls, plain: dict[str, Any]) -> "Figure":
+        """From JSON."""
+        kept = {one.name: plain[one.name] for one in fields(cls)}
+        beside = kept["yardstick"]
+        kept["ours"] = Series.of(kept["ours"]["values"])
+        kept["yardstick"] = None if beside is None else Series.of(beside["values"])
+        return cls(**kept)
 
 
 def at_least(

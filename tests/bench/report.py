@@ -3,6 +3,7 @@
 import json
 import os
 import platform
+from datetime import UTC, datetime
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
@@ -40,6 +41,7 @@ def machine() -> dict[str, str]:
     memory = os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE") / 2**30
     versions = {name: version(name) for name in PACKAGES}
     return {
+        "date": datetime.now(UTC).date().isoformat(),
         "machine": f"{len(model)} x {model[0]}, {memory:.0f} GiB, Linux {platform.release()}",
         "Python": platform.python_version(),
         "PostgreSQL": str(server),
@@ -77,6 +79,19 @@ def markdown(figures: list[Figure]) -> str:
         mark = {True: "met", False: "**not met**", None: ""}[one.met]
         cells = (one.goal, one.what, one.ours.text(one.unit), beside, _share(one), one.want, mark)
         lines.append(f"| {' | '.join(cells)} |")
+    return "\n".join(lines) + "\n"
+
+
+def pivot(figures: list[Figure]) -> str:
+    """A table of figures named "row: column", for the docs."""
+    rows: dict[str, dict[str, str]] = {}
+    for one in figures:
+        row, _, column = one.what.rpartition(": ")
+        rows.setdefault(row, {})[column] = one.ours.text(one.unit).strip()
+    columns = list(dict.fromkeys(column for cells in rows.values() for column in cells))
+    lines = [f"| | {' | '.join(columns)} |", f"|---{'|---' * len(columns)}|"]
+    for row, cells in rows.items():
+        lines.append(f"| {row} | {' | '.join(cells.get(column, '') for column in columns)} |")
     return "\n".join(lines) + "\n"
 
 

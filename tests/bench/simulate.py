@@ -5,32 +5,56 @@ run for a simulated minute with a burst in it, and tells where it would break fi
 """
 
 import argparse
+import json
 import math
 from collections import deque
 from dataclasses import dataclass, replace
+from pathlib import Path
 
 #: A stage is sized for this share of what it can do: bursts and backlogs need the rest.
 HEADROOM = 0.6
 _STEP = 0.01
 
 
+#: The run of the benchmark that docs/performance.md tells of.
+MEASURED = Path(__file__).parents[2] / "docs" / "img" / "performance.json"
+_FIGURES = {
+    "element": "CPU for one POST: element",
+    "collection": "CPU for one POST: collection",
+    "database": "CPU for one POST: PostgreSQL",
+    "broker": "CPU for one POST: Valkey",
+    "delivery_bytes": "ledger on disk for one POST",
+    "wal_bytes": "WAL for one POST",
+}
+
+
 @dataclass(frozen=True, slots=True)
 class Costs:
-    """What one delivery costs, in microseconds of one core, as docs/performance.md measured it.
+    """What one delivery costs: microseconds of one core, and bytes.
 
     ``rows`` and ``messages`` are assumptions, not measurements: how many deliveries a second one
     PostgreSQL writes that has a machine to itself, and what one Redis hands out in a second.
     """
 
-    element: float = 148.0
-    collection: float = 6.1
-    database: float = 30.0
+    element: float
+    collection: float
+    database: float
+    broker: float
+    delivery_bytes: float = 211.0
+    wal_bytes: float = 510.0
     batch: int = 500
-    slice: int = 20_000
     rows: float = 30_000.0
     messages: float = 8_000.0
-    delivery_bytes: int = 211
-    wal_bytes: int = 510
+
+    @classmethod
+    def measured(cls, path: Path = MEASURED) -> "Costs":
+        """As a run of the benchmark found them."""
+        found = {
+            one["what"]: one["median"]
+            for one in json.loads(path.read_text())["figures"]
+            if one["goal"] == "P1"
+        }
+        return cls(**{name: found[what] for name, what in _FIGURES.items() if what in found})
 
 
 @dataclass(frozen=True, slots=True)
@@ -141,10 +165,12 @@ def main() -> None:
     """Size for the rates that are named."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else None)
     parser.add_argument("rates", type=float, nargs="*", default=[10_000, 1_000_000])
+    costs = Costs.measured()
     for name in ("element", "collection", "database", "rows", "messages"):
-        parser.add_argument(f"--{name}", type=float, default=getattr(Costs(), name))
+        parser.add_argument(f"--{name}", type=float, default=getattr(costs, name))
     options = parser.parse_args()
-    costs = Costs(**{key: value for key, value in vars(options).items() if key != "rates"})
+    own = {key: value for key, value in vars(options).items() if key != "rates"}
+    costs = replace(costs, **own)
     print("\n\n".join(tell(rate, costs) for rate in options.rates))
 
 

@@ -91,6 +91,22 @@ def forget_events() -> None:
         cursor.execute("TRUNCATE doh_event, doh_batch, doh_delivery, doh_attempt")
 
 
+def wal() -> float:
+    """How many bytes PostgreSQL has ever written ahead."""
+    return _asked("SELECT pg_wal_lsn_diff(pg_current_wal_insert_lsn(), '0/0')")
+
+
+def ledger_size() -> float:
+    """Bytes of the deliveries, with their indexes."""
+    return _asked("SELECT pg_total_relation_size('doh_delivery')")
+
+
+def _asked(sql: str) -> float:
+    with connection.cursor() as cursor:
+        cursor.execute(sql)
+        return float(cursor.fetchone()[0])
+
+
 def forget_limits() -> None:
     """Forget what is known of hosts: rates, circuits, who is slow. Workers must not run."""
     client = redis.Redis.from_url(os.environ["REDIS_URL"])

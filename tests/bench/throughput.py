@@ -25,14 +25,20 @@ def p1(run: Run) -> Iterator[Figure]:
         bare = run.bare(requests_of([bus]), IN_FLIGHT)
         with run.stage.workers():
             spent = Spent(run.stage.roots())
+            logged = stage.wal()
             ours = Series.of([fanned_out(bus, receiver, number)[0] for _ in range(run.repeat)])
             costs = spent.seconds()
+            logged = stage.wal() - logged
+            stored = stage.ledger_size()
         theirs = peer.rates("fanout", receiver, run.scale.peer, run.repeat)
     what = f"one event to {number:,} hooks"
     yield at_least(0.4, "P1", what, "POST/s", ours, "bare CurlMulti loop", bare)
     beside = f"django-webhook, {run.scale.peer:,} hooks"
     yield at_least(200, "P1", what, "POST/s", ours, beside, theirs)
-    yield from _costs("P1", "POST", costs, number * run.repeat)
+    posts = number * run.repeat
+    yield from _costs("P1", "POST", costs, posts)
+    yield Figure("P1", "WAL for one POST", "bytes", Series.of([logged / posts]))
+    yield Figure("P1", "ledger on disk for one POST", "bytes", Series.of([stored / posts]))
 
 
 def p2(run: Run) -> Iterator[Figure]:

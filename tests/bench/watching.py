@@ -77,6 +77,19 @@ def cpu(pid: int) -> float:
     return sum(map(int, fields[11:15])) / os.sysconf("SC_CLK_TCK")
 
 
+def busy(seconds: float) -> float:
+    """How much of the whole machine's CPU was used in so many seconds, in percent."""
+    total, idle = _machine()
+    time.sleep(seconds)
+    total_now, idle_now = _machine()
+    return 100 * (1 - (idle_now - idle) / (total_now - total))
+
+
+def _machine() -> tuple[int, int]:
+    ticks = list(map(int, Path("/proc/stat").read_text().split("\n", 1)[0].split()[1:9]))
+    return sum(ticks), ticks[3] + ticks[4]
+
+
 def sleeps(pid: int) -> int:
     """How often the threads of a process have gone to sleep, and so had to be woken."""
     found = 0
