@@ -65,8 +65,8 @@ bench-small: $(PLOTS)  ## See that the benchmark runs, and what the hot statemen
 bench-rate-limit: $(READY)  ## Count how well four workers hold a rate limit over a minute
 	$(SERVICES) $(BIN)/python -m pytest -q tests/bench/test_rate_limit.py
 
-test-rabbitmq: $(READY)  ## Run the main job over RabbitMQ (Debian's rabbitmq-server)
-	$(THROWAWAY) $(BIN)/python tests/rabbitmq.py .demo/services -- $(BIN)/python -X dev -m pytest tests/tasks/test_main_job.py tests/tasks/test_letterbox.py
+test-rabbitmq: $(READY)  ## Run the main job over RabbitMQ, move there and back with traffic on (Debian's rabbitmq-server)
+	$(THROWAWAY) $(BIN)/python tests/rabbitmq.py .demo/services -- $(BIN)/python -X dev -m pytest tests/tasks/test_main_job.py tests/tasks/test_letterbox.py tests/moving
 
 verify-js: $(READY)  ## Have JavaScript's library verify what every deliverer sends (Debian's nodejs, npm)
 	$(THROWAWAY) $(BIN)/python -X dev -m pytest tests/javascript

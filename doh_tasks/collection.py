@@ -1,6 +1,7 @@
 """Collect events: claim what is due, fan it out, and have the batches delivered."""
 
 import logging
+import time
 from collections.abc import Sequence
 
 from celery import chord, current_app, shared_task
@@ -28,21 +29,27 @@ CLAIM = 500
 def collect(bell: str = "") -> None:
     """Fan out every event that is due; ``bell`` names the doorbell that rang for it, if one did.
 
-    The doorbell comes off first: an event that is committed while this runs rings again.
+    The doorbell comes off first: an event that is committed while this runs rings again. Where
+    events never cease, a turn ends after a doorbell's period and rings for the next one: a worker
+    must come to an end when it is asked to stop, and when all others moved to another broker.
     """
+    until = time.monotonic() + conf.doorbell_period()
     if bell:
         doorbell.answered(bell)
     journal = get_journal()
-    _collect_at_once(journal)
+    _collect_at_once(journal, until)
     while claims := journal.claim_events(CLAIM, conf.lease()):
         with telemetry().working(COLLECTION_QUEUE, (claim.traceparent for claim in claims)):
             kept = keep_built_in(journal, claims)
             here = _served_here(kept, len(claims))
             for rings in fan_out(journal, kept):
                 _pass_on(journal, rings, here=here)
+        if time.monotonic() > until:
+            doorbell.ring()
+            return
 
 
-def _collect_at_once(journal: Journal) -> None:
+def _collect_at_once(journal: Journal, until: float) -> None:
     """Fan out what is fresh and fits into one slice: nearly everything, nearly always."""
     deliverer = _built_in()
     while deliverer is not None:
@@ -58,7 +65,7 @@ def _collect_at_once(journal: Journal) -> None:
         with telemetry().working(COLLECTION_QUEUE, (event.traceparent for event in found.events)):
             here = _served_here(found.events, len(found.events))
             _pass_on(journal, list(found.rings), here=here)
-        if len(found.events) < CLAIM:
+        if len(found.events) < CLAIM or time.monotonic() > until:
             return
 
 

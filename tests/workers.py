@@ -8,6 +8,7 @@ import signal
 import socket
 import subprocess
 import sys
+from collections.abc import Mapping
 from contextlib import ExitStack, suppress
 from pathlib import Path
 from time import monotonic, sleep
@@ -22,10 +23,16 @@ ELEMENT = "doh.element,doh.element_slow"
 
 
 class Workers:
-    """Starts Celery processes and ends them; their output is in a log."""
+    """Starts processes of the project and ends them; their output is in a log.
 
-    def __init__(self, folder: Path, **settings: Any) -> None:
+    ``variables`` are added to their environment, ``settings`` to Django's.
+    """
+
+    def __init__(
+        self, folder: Path, variables: Mapping[str, str] | None = None, **settings: Any
+    ) -> None:
         self._folder = folder
+        self._variables = variables or {}
         self._settings = settings
         self.processes: dict[str, subprocess.Popen[bytes]] = {}
 
@@ -49,12 +56,17 @@ class Workers:
 
     def start(self, name: str, *arguments: str) -> "subprocess.Popen[bytes]":
         """Start a process of the Celery app: its command and options."""
-        celery = ["-W", "ignore", "-m", "coverage", "run", "-m", "celery", "-A", "tests.celery_app"]
+        return self.run(
+            name, "coverage", "run", "-m", "celery", "-A", "tests.celery_app", *arguments
+        )
+
+    def run(self, name: str, *module: str) -> "subprocess.Popen[bytes]":
+        """Start a module of Python's: its name and arguments."""
         with (self._folder / f"{name}.log").open("ab") as log:
             process = subprocess.Popen(
-                [sys.executable, *celery, *arguments],
+                [sys.executable, "-W", "ignore", "-m", *module],
                 cwd=ROOT,
-                env=_environment(self._settings),
+                env=_environment(self._settings) | self._variables,
                 stdout=log,
                 stderr=log,
                 start_new_session=True,

@@ -18,6 +18,7 @@ from doh.deliverers.chores import work_once
 from doh.deliverers.resolve import element
 from doh.journal import Ring
 from doh.models import Event
+from doh_tasks import collection
 from tests.app.models import Depot
 from tests.celery_app import app
 
@@ -59,6 +60,31 @@ def test_many_saves_ring_once_per_period(depot, broker):
         depot.save()
     assert len(messages(broker)) <= 2
     assert Event.objects.count() == 200
+
+
+@pytest.mark.usefixtures("only_redis")
+@pytest.mark.parametrize("claim", [1, 500])
+def test_a_collection_to_which_events_never_cease_to_come_takes_turns(
+    depot, broker, settings, monkeypatch, claim
+):
+    """One event in the ledger makes the next; with a claim of one, all of them at once."""
+    settings.HOOK_DOORBELL_PERIOD = 0.001
+    monkeypatch.setattr(collection, "CLAIM", claim)
+    depot.save()
+    (event,) = Event.objects.all()
+    pass_on = collection._pass_on
+
+    def and_another(*args, **options):
+        event.pk, event.uid = None, f"evt_{Event.objects.count()}"
+        if Event.objects.count() < 50:
+            event.save()
+        pass_on(*args, **options)
+
+    monkeypatch.setattr(collection, "_pass_on", and_another)
+    before = len(broker.lrange("doh.collection", 0, -1))
+    collection.collect()
+    assert Event.objects.count() < 50
+    assert len(broker.lrange("doh.collection", 0, -1)) == before + 1
 
 
 @pytest.mark.usefixtures("only_redis")
