@@ -146,8 +146,8 @@ class _Handler(BaseHTTPRequestHandler):
         self._send(status, headers, b"thanks")
 
     def _send(self, status: int, headers: dict[str, str], body: bytes) -> None:
-        self.send_response(status)
-        for name, value in headers.items():
+        self.send_response_only(status)
+        for name, value in ({"Date": self.date_time_string()} | headers).items():
             self.send_header(name, value)
         self.send_header("Content-Length", str(len(body)))
         self.end_headers()

@@ -62,7 +62,7 @@ def _post(
     transport: RequestsTransport, job: Job, request: Request, done: Callable[[Sent], None]
 ) -> None:
     reply, response = transport.post(request)
-    done(Sent(job, judge(reply, job.endpoint), response))
+    done(Sent(job, judge(reply, job.endpoint, job.hook.drift), response))
 
 
 def _green_transport() -> RequestsTransport:

@@ -59,7 +59,7 @@ def send_with_requests(jobs: Iterable[Job]) -> Iterator[Sent]:
     """One after the other, over pooled connections."""
     for job in jobs:
         reply, response = transport().post(job.request())
-        yield Sent(job, judge(reply, job.endpoint), response)
+        yield Sent(job, judge(reply, job.endpoint, job.hook.drift), response)
 
 
 def send_with_callable(call: Callable[[str, str], Any]) -> Sender:
@@ -92,7 +92,7 @@ def _outcome_of_call(call: Callable[[str, str], Any], job: Job) -> Outcome:
             result = call(job.target, job.body)
         if not isinstance(result, requests.Response):
             return Outcome(Verdict.SUCCEEDED, host=job.endpoint)
-        return judge(_answer_in(result), job.endpoint)
+        return judge(_answer_in(result), job.endpoint, job.hook.drift)
     except AddressRefusedError as error:
         return Outcome(Verdict.BLOCKED, str(error), host=job.endpoint)
     except Exception as error:  # noqa: BLE001 - project code

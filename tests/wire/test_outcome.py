@@ -55,6 +55,15 @@ def test_retry_after_counts_with_429_and_503_only(status, wait):
     assert (outcome.retry_after, outcome.host, outcome.elapsed) == (wait, "example.com", 0.5)
 
 
+@pytest.mark.parametrize("date", [(), (("Date", "yesterday"),)])
+def test_a_date_to_come_back_at_goes_by_the_right_clock_if_the_receiver_tells_no_time(date):
+    behind = timedelta(minutes=10)
+    later = format_datetime(datetime.now(UTC) + 2 * behind, usegmt=True)
+    answer = Answer(503, "", (("Retry-After", later), *date), b"", 0.5)
+    wait = judge(answer, "example.com", drift=behind.total_seconds()).retry_after
+    assert wait == pytest.approx(600, abs=60)
+
+
 def test_no_answer_is_tried_again():
     outcome = judge(Failure("no connection within 5 s", 5.0), "example.com")
     assert (outcome.verdict, outcome.detail) == (Verdict.RETRY, "no connection within 5 s")

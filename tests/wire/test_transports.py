@@ -1,8 +1,10 @@
 """One conformance suite for all that sends: requests, the same over green sockets, libcurl."""
 
 import socket
+from urllib.parse import urlencode
 
 from doh.types import Answer
+from doh.wire.outcome import judge
 from tests.wire.transports import Inline, job_for
 
 
@@ -28,6 +30,17 @@ def test_connections_are_used_again(post, receiver):
 def test_redirects_are_not_followed(post, receiver):
     assert post(receiver.url("/redirect")).status_code == 302
     assert [got.path for got in receiver.posts] == ["/redirect"]
+
+
+def test_a_date_to_come_back_at_goes_by_the_receivers_clock(make, receiver):
+    transport = make()
+    transport.watcher = None
+    dates = {
+        "Date": "Thu, 01 Jan 2026 00:00:00 GMT",
+        "Retry-After": "Thu, 01 Jan 2026 00:05:00 GMT",
+    }
+    answer = transport.post(job_for(receiver.url(f"/status/503?{urlencode(dates)}")))
+    assert judge(answer, "example.com").retry_after == 300
 
 
 def test_cookies_are_not_kept(post, receiver):

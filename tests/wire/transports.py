@@ -53,7 +53,9 @@ class Green(Inline):
 
 
 class Curl:
-    """The pump's loop."""
+    """The pump's loop; ``watcher`` is who looks at the answers, None if only at what they mean."""
+
+    watcher = object
 
     def __init__(self, policy=LOOPBACK, ca_bundle=None, limits=PATIENT):
         self._replies = queue.SimpleQueue()
@@ -72,7 +74,7 @@ class Curl:
         """Many at once; the replies come in the order of landing."""
         flight = SimpleNamespace(
             jobs=deque(jobs),
-            watcher=object,
+            watcher=self.watcher,
             lost=False,
             lease=SimpleNamespace(starts_until=float("inf")),
         )
