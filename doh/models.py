@@ -16,6 +16,7 @@ from django.utils import timezone
 from django.utils.translation import gettext_lazy as _
 
 from doh import egress
+from doh.again import insist
 from doh.exceptions import BadHeadersError, BadTargetError
 from doh.fields import EncryptedHeadersField, ScheduleField, SecretDict
 from doh.indexes import NotNullIndex, ValueIndex
@@ -187,10 +188,14 @@ class Hook(Signed):
         letters, and what was cancelled because it was disabled. Returns how many those are.
         """
         row = Hook.objects.using(self._state.db).filter(pk=self.pk)
+        missed = insist(row.db, lambda: self._enable(row, redrive=redrive))
+        self.refresh_from_db(fields=["disabled_at", "disabled_reason", "failing_since"])
+        return missed
+
+    def _enable(self, row: HookQuerySet, *, redrive: bool) -> int:
         with transaction.atomic(using=row.db):
             missed = self._owe_missed(row) if redrive else 0
             row.enable()
-        self.refresh_from_db(fields=["disabled_at", "disabled_reason", "failing_since"])
         return missed
 
     def _owe_missed(self, row: HookQuerySet) -> int:

@@ -10,6 +10,7 @@ from django.contrib.contenttypes.models import ContentType
 from django.db import connections, models, transaction
 from django.db.models import Q
 
+from doh.again import insist
 from doh.clock import DatabaseNow
 from doh.types import HOOK_DISABLED
 
@@ -73,7 +74,7 @@ class HookQuerySet(models.QuerySet["Hook"]):
             "warned_at": None,
             "excused_until": DatabaseNow(),
         }
-        return self.update(**fresh)
+        return insist(self.db, lambda: self.update(**fresh))
 
 
 class DeliveryQuerySet(models.QuerySet["Delivery"]):

@@ -8,7 +8,7 @@ from typing import Any, Final
 from django.db import transaction
 from django.db.models import F
 
-from doh.journal.again import again
+from doh.again import again
 from doh.journal.among import among
 from doh.journal.ledger import GIVE_UP_AFTER, SUSPECT_AFTER, Ledger, seconds_of_claim
 from doh.journal.packing import dump_pairs, load_pairs

@@ -10,7 +10,7 @@ from django.db import connections, transaction
 from django.db.models import F, Q, QuerySet, Value
 from django.db.models.functions import Collate
 
-from doh.journal.again import again
+from doh.again import again
 from doh.journal.among import among
 from doh.journal.ledger import GIVE_UP_AFTER, SUSPECT_AFTER, Ledger, seconds_of_claim
 from doh.journal.records import EventClaim, Ring

@@ -8,7 +8,7 @@ from typing import Any, Final
 from django.db import transaction
 from django.db.models import Count, Max, Min, OuterRef, QuerySet, Subquery
 
-from doh.journal.again import again
+from doh.again import again
 from doh.journal.ledger import Ledger
 from doh.models import Attempt, Hook
 from doh.querysets import HookQuerySet

@@ -5,7 +5,7 @@ from datetime import timedelta
 
 from django.db import transaction
 
-from doh.journal.again import again
+from doh.again import again
 from doh.journal.events import CLAIMED, EventLedger
 from doh.journal.records import EventClaim, FannedOut
 

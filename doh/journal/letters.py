@@ -6,7 +6,7 @@ from django.db import transaction
 from django.db.models import F, Q, Value
 from django.db.models.functions import Concat, Substr
 
-from doh.journal.again import again
+from doh.again import again
 from doh.journal.among import among
 from doh.journal.ledger import Ledger
 from doh.journal.records import Step

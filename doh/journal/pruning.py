@@ -9,7 +9,7 @@ from django.db import transaction
 from django.db.models import Exists, OuterRef, Q
 from django.utils.connection import ConnectionDoesNotExist
 
-from doh.journal.again import again
+from doh.again import again
 from doh.journal.among import among
 from doh.journal.ledger import Ledger
 from doh.models import DELETED, Attempt, Delivery, Event, Hook
@@ -34,7 +34,6 @@ class PruneLedger(Ledger):
             found = self._lock(rows.order_by("finished_at"), skip=True)
             ids = list(found.values_list("pk", flat=True)[:limit])
             number = self._prune_deliveries(ids, limit)
-            # A dead letter may have been redriven since.
             kept = self._deliveries().filter(event_id=OuterRef("pk"))
             return number + self._events().filter(~Exists(kept), among(ids)).delete()[0]
 
@@ -55,9 +54,11 @@ class PruneLedger(Ledger):
         return len(ids)
 
     def _prune_deliveries(self, event_ids: Collection[int], limit: int) -> int:
-        rows = self._deliveries().filter(event_id__in=event_ids).exclude(status="waiting")
-        rows = self._lock(rows.order_by("event_id", "hook_id"))
-        ids = list(rows.values_list("pk", flat=True)[:limit])
+        rows = self._deliveries().filter(event_id__in=event_ids).order_by("event_id", "hook_id")
+        found = list(self._lock(rows).values_list("pk", "event_id", "status")[:limit])
+        # A dead letter may have been redriven since: its event is owed again, and stays as it is.
+        owed = {event_id for _, event_id, status in found if status == "waiting"}
+        ids = [pk for pk, event_id, _ in found if event_id not in owed]
         Attempt.objects.using(self.alias).filter(delivery_id__in=ids).delete()
         self._deliveries().filter(among(ids)).delete()
         return len(ids)

@@ -7,7 +7,7 @@ from typing import Final, NamedTuple
 
 from django.db import transaction
 
-from doh.journal.again import again
+from doh.again import again
 from doh.journal.among import among
 from doh.journal.ledger import Ledger
 from doh.journal.records import Lanes, Ring

@@ -7,11 +7,11 @@ import pytest
 from django.db import OperationalError, connection, transaction
 from django.utils import timezone
 
+from doh import again as retrying
+from doh.again import ATTEMPTS, again, is_passing
 from doh.journal import Journal
-from doh.journal import again as retrying
-from doh.journal.again import ATTEMPTS, again, is_passing
-from doh.models import Batch, Delivery, Event
-from tests.journal.steps import LEASE, fan_out, settled, together
+from doh.models import Batch, Delivery, Event, Hook
+from tests.journal.steps import BAD, LEASE, fan_out, settled, together
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
@@ -155,3 +155,43 @@ def test_leases_follow_the_clock_of_the_database(monkeypatch, make_event):
     journal.claim_events(1, LEASE)
     assert Event.objects.get().due_at < skewed - timedelta(minutes=8)
     assert journal.claim_events(1, LEASE) == []
+
+
+@pytest.fixture
+def _repeatable_read(transactional_db):
+    """This thread's transactions see what was there when they began, and may have to start over."""
+    if connection.vendor != "postgresql":
+        pytest.skip("no other database says so reliably")
+    with connection.cursor() as cursor:
+        level = "TRANSACTION ISOLATION LEVEL REPEATABLE READ"
+        cursor.execute(f"SET SESSION CHARACTERISTICS AS {level}")
+    yield
+    connection.close()
+
+
+@pytest.mark.usefixtures("_repeatable_read")
+def test_enabling_a_hook_with_what_it_missed_starts_over_when_somebody_else_changed_it(
+    journal, make_event, make_hooks
+):
+    make_hooks(1)
+    make_event()
+    (ring,) = fan_out(journal)
+    claim = journal.claim_batch(ring, LEASE)
+    journal.flush(claim.ring, [settled(one, BAD, "dead") for one in claim.owed], done=True)
+    hook = Hook.objects.get()
+    Hook.objects.update(
+        failing_since=timezone.now() - timedelta(days=1), disabled_at=timezone.now()
+    )
+    changed = []
+
+    def change_it_meanwhile(execute, sql, params, many, context):
+        result = execute(sql, params, many, context)
+        if not changed and not sql.startswith("UPDATE"):
+            changed.extend(together(lambda: Hook.objects.update(disabled_reason="by hand")))
+        return result
+
+    with connection.execute_wrapper(change_it_meanwhile):
+        assert hook.enable(redrive=True) == 1
+    assert changed == [1]
+    assert Hook.objects.get().is_enabled
+    assert Delivery.objects.waiting().count() == 1

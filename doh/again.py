@@ -46,24 +46,29 @@ def is_passing(error: OperationalError) -> bool:
 def again(
     method: Callable[Concatenate[Self, P], R],
 ) -> Callable[Concatenate[Self, P], R]:
-    """Retry a method that is one whole transaction on passing conflicts, from memory.
-
-    Inside somebody else's transaction it runs once: only its owner can run that again.
-    """
+    """Make a method that is one whole transaction one that is run again, as `insist` does."""
 
     @wraps(method)
     def run(self: Self, /, *args: P.args, **kwargs: P.kwargs) -> R:
-        began = time.monotonic()
-        for attempt in count(1):
-            try:
-                return method(self, *args, **kwargs)
-            except OperationalError as error:
-                nested = connections[self.alias].in_atomic_block
-                spent = attempt >= ATTEMPTS and time.monotonic() - began >= PATIENCE
-                if nested or spent or not is_passing(error):
-                    raise
-                pause = min(_PAUSE * attempt, _LONGEST_PAUSE)
-                time.sleep(pause * random.uniform(0.5, 1.5))
-        raise AssertionError("unreachable")
+        return insist(self.alias, lambda: method(self, *args, **kwargs))
 
     return run
+
+
+def insist(alias: str, transaction: Callable[[], R]) -> R:
+    """Run one whole transaction, and again after each passing conflict, from memory.
+
+    Inside somebody else's transaction it runs once: only its owner can run that again.
+    """
+    began = time.monotonic()
+    for attempt in count(1):
+        try:
+            return transaction()
+        except OperationalError as error:
+            nested = connections[alias].in_atomic_block
+            spent = attempt >= ATTEMPTS and time.monotonic() - began >= PATIENCE
+            if nested or spent or not is_passing(error):
+                raise
+            pause = min(_PAUSE * attempt, _LONGEST_PAUSE)
+            time.sleep(pause * random.uniform(0.5, 1.5))
+    raise AssertionError("unreachable")
