@@ -16,6 +16,7 @@ from doh.fanout import fan_out
 from doh.journal import EventClaim, Journal, Ring, get_journal
 from doh.names import COLLECT, DELIVER_BATCH
 from doh.telemetry import telemetry
+from doh_tasks.aside import aside
 from doh_tasks.element import deliver_here
 from doh_tasks.queues import COLLECTION_QUEUE, ELEMENT_QUEUE, FINISH
 
@@ -37,8 +38,8 @@ def collect(bell: str = "") -> None:
     if bell:
         doorbell.answered(bell)
     journal = get_journal()
-    _collect_at_once(journal, until)
-    while claims := journal.claim_events(CLAIM, conf.lease()):
+    aside(_collect_at_once, journal, until)
+    while claims := aside(journal.claim_events, CLAIM, conf.lease()):
         with telemetry().working(COLLECTION_QUEUE, (claim.traceparent for claim in claims)):
             kept = keep_built_in(journal, claims)
             here = _served_here(kept, len(claims))

@@ -17,6 +17,7 @@ from doh.exceptions import BadTargetError, HookConfigurationError, stack_of
 from doh.journal import Journal, Ring, get_journal
 from doh.names import DELIVER_BATCH, POST_ONCE
 from doh.telemetry import telemetry
+from doh_tasks.aside import aside
 from doh_tasks.limits import HOLD, admit
 from doh_tasks.pump import Flight, current_pump, stop_pump
 from doh_tasks.queues import ELEMENT_QUEUE
@@ -36,7 +37,7 @@ def deliver_batch(batch_id: int, epoch: int) -> None:
     """
     current_pump(announce).wait_for_room()
     journal = get_journal()
-    work = _claim(journal, Ring(batch_id, epoch))
+    work = aside(_claim, journal, Ring(batch_id, epoch))
     if work is None:
         return
     with telemetry().working(ELEMENT_QUEUE, work.traces):

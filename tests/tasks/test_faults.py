@@ -47,6 +47,36 @@ def settled(number):
     return lambda: Delivery.objects.filter(status="succeeded").count() == number
 
 
+def sessions():
+    """The database sessions of everybody else."""
+    with connection.cursor() as cursor:
+        cursor.execute(
+            "SELECT pid FROM pg_stat_activity"
+            " WHERE datname = current_database() AND pid <> pg_backend_pid()"
+        )
+        return {pid for (pid,) in cursor.fetchall()}
+
+
+def test_workers_keep_their_connections_and_get_over_their_end(bus, many, workers):
+    many(1)
+    running = workers()
+    running.worker("collection", COLLECTION, "-c", "1")
+    running.worker("element", ELEMENT, "-c", "1")
+    bus.save()
+    running.until(settled(1), "element")
+    before = sessions()
+    bus.save()
+    running.until(settled(2), "element")
+    # That of the collection, that of the element's tasks, and that of its scribe.
+    kept = before & sessions()
+    assert len(kept) == 3
+    with connection.cursor() as cursor:
+        cursor.execute("SELECT pg_terminate_backend(pid) FROM unnest(%s) AS pid", [list(kept)])
+    # Nobody sweeps here: what failed would wait for a long time.
+    bus.save()
+    running.until(settled(3), "element")
+
+
 def test_a_message_that_comes_again_or_late_does_nothing(bus, many, receiver, workers):
     many(20)
     running = workers(HOOK_BATCH_SIZE=5)
