@@ -76,7 +76,7 @@ class Job:
             user_agent=USER_AGENT,
             timestamp=clock(self.hook.drift),
             message=self.hook.message,
-            traceparent=self.post.begin(),
+            trace=self.post.begin(),
             keyring=self.hook.keyring,
             hub_signature=self.hub_signature,
             custom=self.hook.headers,
@@ -182,7 +182,7 @@ class _Terms:
         known = self.messages.get(event.id)
         if known is None:
             known = self.messages[event.id] = Message(
-                event.uid, event.name, event.object_id, event.id, event.traceparent
+                event.uid, event.name, event.object_id, event.id, event.trace
             )
         return known
 
@@ -239,8 +239,8 @@ def _job(owed: Owed, event: EventRow, hook: Recipient, terms: _Terms) -> Job | O
         return Outcome(Verdict.DEAD, "its payload failed", attempted=False, said=str(error))
     except SecretUnreadableError as error:
         return Outcome(Verdict.RETRY, str(error), attempted=False, retry_after=UNREADABLE_PAUSE)
-    current = CurrentHook(hook.id, keyring, terms.message(event), terms.drift, headers)
-    trace = event.traceparent
+    message = terms.message(event)
+    current = CurrentHook(hook.id, keyring, message, terms.drift, headers)
     return Job(
         owed=owed,
         target=hook.target,
@@ -250,8 +250,8 @@ def _job(owed: Owed, event: EventRow, hook: Recipient, terms: _Terms) -> Job | O
         kept=terms.bodies.kept(owed),
         rate=hook.rate,
         post=UNTRACED
-        if trace is None
-        else terms.telemetry.post(trace, place.host, owed.attempts + 1),
+        if message.trace is None
+        else terms.telemetry.post(message.trace, place.host, owed.attempts + 1),
         schedule=_schedule(hook, terms),
         hub_signature=terms.hub_signature,
     )

@@ -229,6 +229,8 @@ class Event(models.Model):
     error = models.CharField(max_length=DETAIL_LENGTH, blank=True)
     #: W3C trace context of the request that caused it; null if there was none.
     traceparent = models.CharField(max_length=55, null=True)  # noqa: DJ001
+    #: What its tracing systems say besides, as long as the standard wants it passed on.
+    tracestate = models.CharField(max_length=512, null=True)  # noqa: DJ001
     occurred_at = models.DateTimeField(default=timezone.now)
     due_at = models.DateTimeField(null=True)
     epoch = models.PositiveIntegerField(default=0)

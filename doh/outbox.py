@@ -87,6 +87,7 @@ def is_heard(subject: Subject) -> bool:
 
 def write(subject: Subject, content: Content, handling: Handling) -> Event:
     """INSERT the event, due at once by the database's clock."""
+    trace = telemetry().trace()
     event = Event(
         content_type_id=subject.content_type_id,
         label=subject.label,
@@ -98,7 +99,8 @@ def write(subject: Subject, content: Content, handling: Handling) -> Event:
         payload=content.payload,
         snapshot=content.snapshot,
         error=content.error[:DETAIL_LENGTH],
-        traceparent=telemetry().traceparent(),
+        traceparent=trace and trace.parent,
+        tracestate=trace and trace.state,
     )
     get_journal().record(event)
     return event

@@ -23,6 +23,13 @@ class Secret(str):
         return "<secret>"
 
 
+class Trace(NamedTuple):
+    """W3C trace context of what caused something: ``traceparent`` and ``tracestate``."""
+
+    parent: str
+    state: str | None = None
+
+
 class Pair(NamedTuple):
     """One hook that is owed one event."""
 

@@ -20,6 +20,7 @@ from doh.gauges import observe
 from doh.journal import get_journal
 from doh.models import Delivery, Event
 from doh.telemetry.otel import OTel
+from doh.types import Trace
 from doh_tasks.limits.store import Store
 from tests.app.models import Vehicle
 from tests.workers import ROOT
@@ -65,6 +66,11 @@ def watched():
 @pytest.fixture
 def bus(db):
     return Vehicle.objects.create(name="55")
+
+
+def few(number):
+    """A ``tracestate`` of so many entries, each of 44 characters, a comma between them."""
+    return ",".join(f"vendor{n:02}={'x' * 35}" for n in range(number))
 
 
 def save_in_request(watched, bus):
@@ -116,6 +122,32 @@ def test_the_trace_of_the_request_reaches_the_receiver(watched, bus, hook_on, re
     assert sent.startswith(f"00-{request.trace_id:032x}-{span.context.span_id:016x}-")
 
 
+@pytest.mark.parametrize(
+    ("said", "sent"),
+    [
+        ("", None),
+        ("congo=t61rcWkgMzE", "congo=t61rcWkgMzE"),
+        # Long entries go first, then the last ones; none of them in part.
+        (f"long={'x' * 200},{few(11)}", f"{few(11)}"),
+        (few(20), few(11)),
+        (",".join(f"k{n}={'x' * 200}" for n in range(9)), None),
+    ],
+)
+def test_what_tracing_systems_say_is_passed_on_at_bounded_length(
+    watched, bus, hook_on, receiver, said, sent
+):
+    hook_on(bus)
+    entries = [tuple(entry.split("=")) for entry in said.split(",") if entry]
+    caller = trace.SpanContext(1, 2, True, trace.TraceFlags(1), trace.TraceState(entries))
+    with trace.use_span(trace.NonRecordingSpan(caller)):
+        request = save_in_request(watched, bus)
+    assert request.trace_state == caller.trace_state
+    assert Event.objects.get().tracestate == sent
+    headers = receiver.posts[0].headers
+    assert headers["traceparent"].startswith(f"00-{request.trace_id:032x}-")
+    assert headers.get("tracestate") == sent
+
+
 def test_each_attempt_is_a_span_of_its_own_on_the_same_trace(watched, bus, hook_on, receiver):
     hook_on(bus, target=receiver.url("/fail/1/x"))
     request = save_in_request(watched, bus)
@@ -137,28 +169,31 @@ def test_an_event_that_nothing_traced_sends_no_trace(watched, bus, hook_on, rece
 
 def test_a_process_without_telemetry_passes_the_trace_on(bus, hook_on, receiver, monkeypatch):
     stored = f"00-{'a' * 32}-{'b' * 16}-01"
-    monkeypatch.setattr(room.Telemetry, "traceparent", lambda _self: stored)
+    monkeypatch.setattr(room.Telemetry, "trace", lambda _self: Trace(stored, "a=1,b=2"))
     hook_on(bus)
     bus.save()
     assert Event.objects.get().traceparent == stored
     assert receiver.posts[0].headers["traceparent"] == stored
+    assert receiver.posts[0].headers["tracestate"] == "a=1,b=2"
 
 
 def test_without_an_sdk_the_trace_is_passed_on_too(bus, hook_on, receiver, settings, monkeypatch):
     settings.HOOK_TELEMETRY = True
     stored = f"00-{'a' * 32}-{'b' * 16}-01"
-    monkeypatch.setattr(OTel, "traceparent", lambda _self: stored)
+    monkeypatch.setattr(OTel, "trace", lambda _self: Trace(stored, "a=1,b=2"))
     hook_on(bus)
     bus.save()
     room.install(None)
     assert receiver.posts[0].headers["traceparent"] == stored
+    assert receiver.posts[0].headers["tracestate"] == "a=1,b=2"
 
 
 def test_a_broken_trace_context_stops_nothing(watched, bus, hook_on, receiver, monkeypatch):
-    monkeypatch.setattr(OTel, "traceparent", lambda _self: "nonsense")
+    monkeypatch.setattr(OTel, "trace", lambda _self: Trace("nonsense", "and=more"))
     hook_on(bus)
     bus.save()
     assert len(receiver.posts) == 1
+    assert "tracestate" not in receiver.posts[0].headers
 
 
 def test_callables_of_the_project_send_the_trace_too(watched, bus, hook_on, receiver, settings):
@@ -197,7 +232,7 @@ def test_nothing_is_imported_where_telemetry_is_off():
     code = (
         "import sys, django; django.setup();"
         "from doh.telemetry import telemetry; import doh.dispatch, doh_tasks.element;"
-        "assert telemetry().traceparent() is None;"
+        "assert telemetry().trace() is None;"
         "sys.exit(any(name in sys.modules for name in"
         " ('doh.telemetry.otel', 'doh.telemetry.prometheus', 'prometheus_client')))"
     )

@@ -4,7 +4,7 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import NamedTuple
 
-from doh.types import Outcome, Pair, Verdict
+from doh.types import Outcome, Pair, Trace, Verdict
 
 
 class Ring(NamedTuple):
@@ -59,6 +59,7 @@ class EventRow(NamedTuple):
     snapshot: str | None
     error: str
     traceparent: str | None
+    tracestate: str | None
 
     def __repr__(self) -> str:
         return f"<EventRow {self.id}>"
@@ -67,6 +68,11 @@ class EventRow(NamedTuple):
     def name(self) -> str:
         """``app.model.action``."""
         return f"{self.label}.{self.action}"
+
+    @property
+    def trace(self) -> Trace | None:
+        """What its POSTs carry on."""
+        return None if self.traceparent is None else Trace(self.traceparent, self.tracestate)
 
 
 @dataclass(frozen=True, slots=True)

@@ -11,18 +11,24 @@ from contextlib import contextmanager
 from typing import Any, Final
 
 from opentelemetry import metrics, trace
+from opentelemetry.context import Context
 from opentelemetry.trace import Link, Span, SpanKind, StatusCode, TracerProvider
 from opentelemetry.trace.propagation.tracecontext import TraceContextTextMapPropagator
 
 from doh.journal import Settled
 from doh.telemetry.seam import Post, Telemetry
-from doh.types import Outcome, Verdict
+from doh.types import Outcome, Trace, Verdict
 from doh.version import VERSION
 
 SCOPE: Final = "doh"
 #: Seconds; the last ones are the total timeout's.
 BUCKETS: Final = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 15.0, 30.0)
-_FIELD: Final = "traceparent"
+_PARENT: Final = "traceparent"
+_STATE: Final = "tracestate"
+#: What the standard wants passed on of a ``tracestate``; what is longer loses entries of more
+#: characters than that first, then the last ones (https://www.w3.org/TR/trace-context/).
+STATE_LENGTH: Final = 512
+_LONG_ENTRY: Final = 128
 _PROPAGATOR: Final = TraceContextTextMapPropagator()
 
 
@@ -52,11 +58,9 @@ class OTel(Telemetry):
             explicit_bucket_boundaries_advisory=BUCKETS,
         )
 
-    def traceparent(self) -> str | None:
+    def trace(self) -> Trace | None:
         """As the span that runs now would send it."""
-        carrier: dict[str, str] = {}
-        _PROPAGATOR.inject(carrier)
-        return carrier.get(_FIELD)
+        return _inject(None)
 
     def recorded(self, label: str, action: str) -> None:
         """Count an event; there are as many series as models and actions."""
@@ -77,9 +81,9 @@ class OTel(Telemetry):
         ):
             yield
 
-    def post(self, traceparent: str, host: str, attempt: int) -> Post:
+    def post(self, trace: Trace, host: str, attempt: int) -> Post:
         """A span of its own on the trace of the request that caused the event."""
-        return _TracedPost(self._tracer, traceparent, host, attempt)
+        return _TracedPost(self._tracer, trace, host, attempt)
 
     def settled(self, settled: Sequence[Settled]) -> None:
         """Count outcomes, and measure the POSTs among them."""
@@ -99,21 +103,19 @@ class _TracedPost(Post):
 
     __slots__ = ("_attempt", "_host", "_span", "_tracer")
 
-    def __init__(self, tracer: trace.Tracer, traceparent: str, host: str, attempt: int) -> None:
-        super().__init__(traceparent)
+    def __init__(self, tracer: trace.Tracer, on: Trace, host: str, attempt: int) -> None:
+        super().__init__(on)
         self._tracer, self._host, self._attempt = tracer, host, attempt
         self._span: Span | None = None
 
-    def begin(self) -> str | None:
+    def begin(self) -> Trace | None:
         """Open the span; without an SDK the event's own trace context is passed on."""
-        context = _PROPAGATOR.extract({_FIELD: self.traceparent or ""})
+        context = _extract(self.trace)
         attributes: dict[str, Any] = {"http.request.method": "POST", "server.address": self._host}
         if self._attempt > 1:
             attributes["http.request.resend_count"] = self._attempt - 1
         self._span = self._tracer.start_span("POST", context, SpanKind.CLIENT, attributes)
-        carrier: dict[str, str] = {}
-        _PROPAGATOR.inject(carrier, trace.set_span_in_context(self._span, context))
-        return carrier.get(_FIELD, self.traceparent)
+        return _inject(trace.set_span_in_context(self._span, context)) or self.trace
 
     def end(self, outcome: Outcome) -> None:
         """Close the span with what the answer was."""
@@ -131,8 +133,31 @@ def _outcome_of(one: Settled) -> str:
     return str(Verdict.DEFERRED if one.outcome.verdict is Verdict.DEFERRED else one.status)
 
 
+def _inject(context: Context | None) -> Trace | None:
+    """What a request would carry on from a context; None: from the present one."""
+    carrier: dict[str, str] = {}
+    _PROPAGATOR.inject(carrier, context)
+    parent = carrier.get(_PARENT)
+    return None if parent is None else Trace(parent, _bounded(carrier.get(_STATE)))
+
+
+def _extract(on: Trace | None) -> Context:
+    carrier = {} if on is None else {_PARENT: on.parent, _STATE: on.state or ""}
+    return _PROPAGATOR.extract(carrier)
+
+
+def _bounded(state: str | None) -> str | None:
+    """The whole entries of a ``tracestate`` that there is room for; None if nothing remains."""
+    if state is None or len(state) <= STATE_LENGTH:
+        return state or None
+    entries = [entry for entry in state.split(",") if len(entry) <= _LONG_ENTRY]
+    while len(",".join(entries)) > STATE_LENGTH:
+        entries.pop()
+    return ",".join(entries) or None
+
+
 def _link(traceparent: str) -> Link | None:
-    context = trace.get_current_span(_PROPAGATOR.extract({_FIELD: traceparent})).get_span_context()
+    context = trace.get_current_span(_extract(Trace(traceparent))).get_span_context()
     return Link(context) if context.is_valid else None
 
 

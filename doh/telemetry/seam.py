@@ -7,7 +7,7 @@ from typing import Final, NamedTuple
 
 from doh import conf
 from doh.journal import Settled
-from doh.types import Outcome
+from doh.types import Outcome, Trace
 
 logger = logging.getLogger(__name__)
 
@@ -15,14 +15,14 @@ logger = logging.getLogger(__name__)
 class Post:
     """One POST on the trace of the request that caused it; this one only passes the trace on."""
 
-    __slots__ = ("traceparent",)
+    __slots__ = ("trace",)
 
-    def __init__(self, traceparent: str | None) -> None:
-        self.traceparent = traceparent
+    def __init__(self, trace: Trace | None) -> None:
+        self.trace = trace
 
-    def begin(self) -> str | None:
-        """The POST starts; returns the ``traceparent`` to send, None for none."""
-        return self.traceparent
+    def begin(self) -> Trace | None:
+        """The POST starts; returns the trace context to send, None for none."""
+        return self.trace
 
     def end(self, outcome: Outcome) -> None:
         """The POST has ended."""
@@ -35,7 +35,7 @@ UNTRACED: Final = Post(None)
 class Telemetry:
     """The silent one."""
 
-    def traceparent(self) -> str | None:
+    def trace(self) -> Trace | None:
         """W3C trace context of whatever runs now; None if nothing is traced."""
         return None
 
@@ -50,9 +50,9 @@ class Telemetry:
         """A task does what the events of these traces owe."""
         return nullcontext()
 
-    def post(self, traceparent: str, host: str, attempt: int) -> Post:  # noqa: ARG002
+    def post(self, trace: Trace, host: str, attempt: int) -> Post:  # noqa: ARG002
         """A POST is to be made on this trace, the attempt of that number."""
-        return Post(traceparent)
+        return Post(trace)
 
     def settled(self, settled: Sequence[Settled]) -> None:
         """Outcomes were written."""

@@ -6,6 +6,7 @@ from functools import lru_cache
 from typing import Final, NamedTuple
 from urllib.parse import quote
 
+from doh.types import Trace
 from doh.wire.headers import Headers
 from doh.wire.signing import Keyring
 from doh.wire.target import Target, parse_target
@@ -23,7 +24,7 @@ class Message(NamedTuple):
     object_id: str
     sequence: int
     #: W3C trace context of what caused it.
-    traceparent: str | None = None
+    trace: Trace | None = None
 
 
 @dataclass(slots=True, eq=False)
@@ -60,14 +61,14 @@ def build_request(
     message: Message | None = None,
     keyring: Keyring | None = None,
     hub_signature: bool = False,
-    traceparent: str | None = None,
+    trace: Trace | None = None,
     custom: Headers = (),
 ) -> Request:
     """Build the POST of one body to one target; raises `BadTargetError` for an unusable target.
 
     Without a message (a direct call of an element deliverer) the POST carries no ``webhook-*``
     headers; without a keyring it is not signed. ``hub_signature`` adds ``X-Hub-Signature-256``.
-    ``traceparent`` stands for the message's own, ``custom`` are the hook's own headers.
+    ``trace`` stands for the message's own, ``custom`` are the hook's own headers.
     """
     raw = body.encode()
     headers = [*_FIXED, *custom]
@@ -77,13 +78,18 @@ def build_request(
         headers += [*_about(message), ("webhook-timestamp", str(timestamp))]
         if keyring is not None:
             headers.append(("webhook-signature", keyring.signatures(message.uid, timestamp, raw)))
-        trace = traceparent or message.traceparent
-        if trace is not None:
-            headers.append(("traceparent", trace))
+        headers += _traced(trace or message.trace)
     if keyring is not None and hub_signature:
         hub = keyring.hub_signature(raw)
         headers += [] if hub is None else [("X-Hub-Signature-256", hub)]
     return Request(parse_target(target), target, tuple(headers), raw)
+
+
+def _traced(trace: Trace | None) -> Headers:
+    if trace is None:
+        return ()
+    parent = ("traceparent", trace.parent)
+    return (parent, ("tracestate", trace.state)) if trace.state else (parent,)
 
 
 @lru_cache(maxsize=1_024)
