@@ -17,7 +17,7 @@ from django.views.decorators.debug import sensitive_variables
 
 from doh import conf
 from doh.exceptions import SecretUnreadableError
-from doh.types import Secret
+from doh.types import KEPT_HOOKS, Secret
 
 if TYPE_CHECKING:
     _TextField = models.TextField[Any, Any]
@@ -90,7 +90,7 @@ def _box(keys: tuple[str, ...]) -> MultiFernet:
 
 
 # A worker decrypts the same secrets over and over: 20 microseconds each without the cache.
-@lru_cache(maxsize=32_768)
+@lru_cache(maxsize=KEPT_HOOKS)
 def _decrypt(token: str, keys: tuple[str, ...]) -> str:
     try:
         return Secret(_box(keys).decrypt(token).decode())

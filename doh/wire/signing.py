@@ -20,7 +20,7 @@ from cryptography.exceptions import InvalidSignature
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey, Ed25519PublicKey
 
 from doh.exceptions import SecretUnreadableError
-from doh.types import Secret
+from doh.types import KEPT_HOOKS, Secret
 
 SECRET_PREFIX: Final = "whsec_"  # noqa: S105 - what every secret begins with
 PRIVATE_PREFIX: Final = "whsk_"
@@ -55,7 +55,7 @@ def scheme_of(secret: str) -> Scheme:
     return Scheme.ED25519 if secret.startswith(PRIVATE_PREFIX) else Scheme.HMAC
 
 
-@lru_cache(maxsize=32_768)
+@lru_cache(maxsize=KEPT_HOOKS)
 def signing_key(secret: str) -> bytes:
     """The bytes that a secret stands for; raises `SecretUnreadableError` if it stands for none."""
     prefix = PRIVATE_PREFIX if scheme_of(secret) is Scheme.ED25519 else SECRET_PREFIX
@@ -156,7 +156,7 @@ class Keyring:
                 yield secret
 
 
-@lru_cache(maxsize=32_768)
+@lru_cache(maxsize=KEPT_HOOKS)
 def _private_key(secret: str) -> Ed25519PrivateKey:
     return Ed25519PrivateKey.from_private_bytes(signing_key(secret)[:_SEED_BYTES])
 

@@ -13,6 +13,7 @@ from urllib.parse import quote
 import idna
 
 from doh.exceptions import BadTargetError
+from doh.types import KEPT_HOOKS
 from doh.wire.addresses import parse_address
 
 MAX_TARGET: Final = 2048
@@ -46,7 +47,7 @@ class Target(NamedTuple):
     endpoint: str
 
 
-@lru_cache(maxsize=32_768)
+@lru_cache(maxsize=KEPT_HOOKS)
 def parse_target(url: str) -> Target:
     """Read a target; raises `BadTargetError` that says which part is wrong, and how to mend it.
 
