@@ -44,9 +44,9 @@ test: $(READY)  ## Run the whole suite on real servers
 	$(BIN)/coverage combine --quiet
 	$(BIN)/coverage report --fail-under=90
 
-test-databases: $(READY)  ## Run the journal's contract on SQLite, on MariaDB (Debian's mariadb-server), and on PostgreSQL under REPEATABLE READ
+test-databases: $(READY)  ## Run the journal's contract on SQLite, on MariaDB (Debian's mariadb-server; imports too), and on PostgreSQL under REPEATABLE READ
 	$(BIN)/python -X dev -m pytest tests/journal
-	$(BIN)/python tests/mariadb.py .demo/services -- $(BIN)/python -X dev -m pytest tests/journal
+	$(BIN)/python tests/mariadb.py .demo/services -- $(BIN)/python -X dev -m pytest tests/journal tests/importing
 	DOH_TEST_REPEATABLE_READ=1 $(THROWAWAY) $(BIN)/python -X dev -m pytest $(REPEATABLE_READ_TESTS)
 
 bench: $(PLOTS)  ## Measure everything beside its yardsticks (30 min, a quiet machine, Debian's nginx; ARGS="--only P1,P3")

@@ -4,10 +4,13 @@ Run as a process of its own: their models must not become part of the tests' pro
 """
 
 import os
+from unittest import mock
 
 import django
 import django.dispatch
 from django.core.management import call_command
+from django.db import OperationalError
+from django.db.models import QuerySet
 
 os.environ["DJANGO_SETTINGS_MODULE"] = "tests.importing.settings"
 
@@ -19,9 +22,15 @@ class _Signal(django.dispatch.Signal):
         super().__init__(use_caching=use_caching)
 
 
+def _no_table(_rows: QuerySet) -> int:
+    """django-webhook 0.0.15 looks for its tables when it starts, and fails without on MySQL."""
+    raise OperationalError("no such table")
+
+
 def main() -> None:
     django.dispatch.Signal = _Signal
-    django.setup()
+    with mock.patch.object(QuerySet, "count", _no_table):
+        django.setup()
     call_command("migrate", verbosity=0)
     _fill_rest_hooks()
     _fill_django_webhook()
