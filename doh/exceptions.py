@@ -63,14 +63,25 @@ class SignatureMismatchError(VerificationError):
 def stack_of(error: BaseException) -> str:
     """Where an error came from, for the log: its kind and its stack, but not its words.
 
-    In code of the project's own those may quote a target, a payload or a header.
+    In code of the project's own those may quote a target, a payload or a header; in a database's,
+    the row that it refused.
     """
-    names, cause = [type(error).__name__], error.__cause__ or error.__context__
+    names, cause = [_kind_of(error)], error.__cause__ or error.__context__
     while cause is not None and len(names) < _CAUSES:
-        names.append(type(cause).__name__)
+        names.append(_kind_of(cause))
         cause = cause.__cause__ or cause.__context__
     frames = "".join(traceback.format_tb(error.__traceback__))
     return f"{' from '.join(names)}\n{frames}".rstrip()
+
+
+def _kind_of(error: BaseException) -> str:
+    """Its class; of a database's refusal also the code, and the constraint that was violated."""
+    refusal = (
+        getattr(error, "sqlstate", None),
+        getattr(getattr(error, "diag", None), "constraint_name", None),
+    )
+    told = " ".join(str(part) for part in refusal if part)
+    return f"{type(error).__name__} ({told})" if told else type(error).__name__
 
 
 def reason_of(error: BaseException) -> str:

@@ -22,6 +22,7 @@ from doh.models import Delivery, Event
 from doh.telemetry.otel import OTel
 from doh.types import Trace
 from doh_tasks.limits.store import Store
+from tests import marks
 from tests.app.models import Vehicle
 from tests.workers import ROOT
 
@@ -158,6 +159,15 @@ def test_each_attempt_is_a_span_of_its_own_on_the_same_trace(watched, bus, hook_
     assert first.status.status_code is trace.StatusCode.ERROR
     assert first.attributes["error.type"] == "500"
     assert second.attributes["http.request.resend_count"] == 1
+
+
+def test_a_span_has_the_kind_of_an_error_and_not_its_words(watched):
+    with pytest.raises(RuntimeError), room.telemetry().working("doh.element", ()):
+        raise RuntimeError(marks.PAYLOAD)
+    (span,) = watched.spans("process doh.element")
+    assert span.status.status_code is trace.StatusCode.ERROR
+    assert span.attributes["error.type"] == "RuntimeError"
+    assert marks.PAYLOAD not in span.to_json()
 
 
 def test_an_event_that_nothing_traced_sends_no_trace(watched, bus, hook_on, receiver):

@@ -6,6 +6,7 @@ from dataclasses import replace
 
 from django.db import DataError, IntegrityError
 
+from doh.exceptions import stack_of
 from doh.journal.flushing import FlushLedger
 from doh.journal.records import Flushed, Ring, Settled
 from doh.models import Delivery
@@ -47,10 +48,10 @@ class SalvageLedger(FlushLedger):
     def _bury(self, ring: Ring, one: Settled, error: Exception, *, done: bool) -> Flushed:
         """Write what is left of an outcome: with its payload if that fits, else without."""
         logger.error(
-            "The outcome of event %s for hook %s can't be written: it becomes a dead letter",
+            "The outcome of event %s for hook %s can't be written: it becomes a dead letter: %s",
             one.owed.event_id,
             one.owed.hook_id,
-            exc_info=error,
+            stack_of(error),
         )
         letter = _unwritable(one, error)
         try:

@@ -68,7 +68,10 @@ class OTel(Telemetry):
 
     @contextmanager
     def working(self, queue: str, traceparents: Iterable[str | None]) -> Iterator[None]:
-        """A span that is linked to the traces of all its events."""
+        """A span that is linked to the traces of all its events.
+
+        Of an error it keeps the kind alone: its words may quote a payload, or a row.
+        """
         links = [link for one in set(traceparents) if one and (link := _link(one))]
         attributes: dict[str, Any] = {
             "messaging.system": "celery",
@@ -77,9 +80,19 @@ class OTel(Telemetry):
             "messaging.destination.name": queue,
         }
         with self._tracer.start_as_current_span(
-            f"process {queue}", kind=SpanKind.CONSUMER, links=links, attributes=attributes
-        ):
-            yield
+            f"process {queue}",
+            kind=SpanKind.CONSUMER,
+            links=links,
+            attributes=attributes,
+            record_exception=False,
+            set_status_on_exception=False,
+        ) as span:
+            try:
+                yield
+            except BaseException as error:
+                span.set_attribute("error.type", type(error).__qualname__)
+                span.set_status(StatusCode.ERROR)
+                raise
 
     def post(self, trace: Trace, host: str, attempt: int) -> Post:
         """A span of its own on the trace of the request that caused the event."""

@@ -13,6 +13,7 @@ from typing import Final
 from django.db import InterfaceError, OperationalError, connections
 
 from doh.dispatch import Job
+from doh.exceptions import stack_of
 from doh.journal import Flushed, Journal, Settled
 from doh.telemetry import telemetry
 from doh.types import Answer, Deferred, Failure
@@ -181,8 +182,9 @@ class Scribe:
             logger.warning("The ledger can't be written (%s); trying again", type(error).__name__)
             self._paused_until = time.monotonic() + PAUSE
             connections.close_all()
-        except Exception:
-            logger.exception("Batch %s could not be written", flight.ring.batch_id)
+        except Exception as error:  # noqa: BLE001 - whatever a database or a driver may say
+            batch = flight.ring.batch_id
+            logger.error("Batch %s could not be written: %s", batch, stack_of(error))
             flight.lost = True
 
 

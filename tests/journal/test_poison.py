@@ -4,11 +4,13 @@ from dataclasses import replace
 from datetime import timedelta
 
 import pytest
+from django.db import connection
 from django.utils import timezone
 
 from doh.dispatch import prepare
 from doh.journal.ledger import GIVE_UP_AFTER, SUSPECT_AFTER
 from doh.models import Batch, Delivery, Event
+from tests import marks
 from tests.journal.invariant import assert_owned_once, owned_pairs
 from tests.journal.steps import BAD, LEASE, fan_out, make_due, settled, waiting
 
@@ -112,6 +114,18 @@ def test_an_outcome_that_cannot_be_written_takes_no_neighbour_along(journal, tri
     assert "could not be written" in dead.detail
     assert not Batch.objects.exists()
     assert Event.objects.get().finished_at is not None
+
+
+def test_the_log_has_what_was_refused_and_not_the_row(journal, trio, caplog):
+    """PostgreSQL quotes the failing row in what it says."""
+    claim = journal.claim_batch(sweep(journal)[0], LEASE)
+    unfit = replace(waiting(claim.owed[0]), outcome=UNFIT, body=f'"{marks.PAYLOAD}"')
+    journal.flush(claim.ring, [unfit], done=False)
+    assert f"for hook {claim.owed[0].hook_id} can't be written" in caplog.text
+    assert "IntegrityError" in caplog.text
+    assert marks.PAYLOAD not in caplog.text
+    if connection.vendor == "postgresql":
+        assert "(23514 doh_delivery_status_code_check)" in caplog.text
 
 
 def test_a_later_outcome_that_cannot_be_written_takes_no_neighbour_along(journal, trio):

@@ -122,6 +122,34 @@ def test_an_outcome_that_the_pump_cannot_write_is_a_dead_letter_and_takes_no_nei
     assert (Batch.objects.count(), Event.objects.get().pending) == (0, 0)
 
 
+@pytest.fixture
+def _quoting_ledger(transactional_db):
+    """The ledger refuses every outcome, and quotes it."""
+    with connection.cursor() as cursor:
+        cursor.execute(
+            "CREATE FUNCTION refuse() RETURNS trigger LANGUAGE plpgsql AS"
+            " $$ BEGIN RAISE EXCEPTION 'refused: %', NEW USING DETAIL = NEW::text; END $$;"
+            "CREATE TRIGGER refuse BEFORE INSERT ON doh_delivery"
+            " FOR EACH ROW EXECUTE FUNCTION refuse()"
+        )
+    yield
+    with connection.cursor() as cursor:
+        cursor.execute("DROP FUNCTION refuse CASCADE")
+
+
+@pytest.mark.usefixtures("_quoting_ledger")
+def test_what_a_ledger_quotes_of_an_outcome_is_not_in_the_pumps_log(bus, hook_on, receiver, caplog):
+    hook_on(bus, target=receiver.url("/status/500"))
+    bus.save()
+    ((ring,),) = fan_out(get_journal(), get_journal().claim_events(1, conf.lease()))
+    deliver_batch(*ring)
+    receiver.wait_for_posts(1)
+    stop_pump()
+    assert f"Batch {ring.batch_id} could not be written: " in caplog.text
+    assert "(P0001)" in caplog.text
+    assert "500 Internal Server Error" not in caplog.text
+
+
 def test_a_broker_that_forgets_everything_loses_nothing(bus, many, broker, receiver, workers):
     running = workers(**SHORT)
     running.worker("collection", COLLECTION)
