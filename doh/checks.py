@@ -38,6 +38,7 @@ _READERS: tuple[Callable[[], object], ...] = (
     conf.ring_timeout,
     conf.keep_days,
     conf.metrics_listen,
+    conf.heartbeat_path,
     conf.encryption_keys,
     conf.hub_signature,
     conf.may_receive,

@@ -32,6 +32,7 @@ TASK_MODULES: Final = (
     "doh_tasks.dead_letter",
     "doh_tasks.maintenance",
     "doh_tasks.metrics",
+    "doh_tasks.heartbeat",
 )
 
 #: For Celery's ``task_routes``.

@@ -1,5 +1,6 @@
 """The ``HOOK_*`` settings: every one is read in this room, at the moment it is asked for."""
 
+import os
 from collections.abc import Sequence
 
 from doh.conf.network import (
@@ -38,6 +39,7 @@ __all__ = [
     "element_deliverer",
     "encryption_keys",
     "eventlet_concurrency",
+    "heartbeat_path",
     "hub_signature",
     "keep_days",
     "lease",
@@ -236,6 +238,14 @@ def metrics_listen() -> tuple[str, int] | None:
     """Host and first port that worker processes offer their metrics at; None for no endpoint."""
     value = get("HOOK_METRICS_LISTEN", None)
     return None if value is None else address_of("HOOK_METRICS_LISTEN", value)
+
+
+def heartbeat_path() -> str | None:
+    """File that a worker touches while it turns and reaches its broker; None for no file."""
+    value = get("HOOK_HEARTBEAT_PATH", None)
+    if value is not None and not isinstance(value, str | os.PathLike):
+        raise HookConfigurationError(f"HOOK_HEARTBEAT_PATH must be a path, not {value!r}.")
+    return None if value is None else os.fspath(value)
 
 
 def address_of(name: str, value: object) -> tuple[str, int]:

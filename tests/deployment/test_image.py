@@ -84,6 +84,7 @@ def test_it_has_what_the_deployments_name(buildah: Buildah, container: str):
         "/srv/celeryconfig.example.py",
         "/srv/deploy/flower/flowerconfig.py",
         "/srv/deploy/compose/healthy.py",
+        "/srv/deploy/compose/alive.py",
         "/srv/deploy/demo/listener.py",
     ):
         assert path in listed.splitlines()

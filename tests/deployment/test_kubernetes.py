@@ -20,6 +20,7 @@ from tests.deployment.queues import needed, queues_of
 
 KUBERNETES = sample.ROOT / "deploy" / "kubernetes"
 COMPOSE = sample.ROOT / "deploy" / "compose" / "compose.yaml"
+DOCKERFILE = (sample.ROOT / "deploy" / "compose" / "Dockerfile").read_text()
 OVERLAYS = ("small", "large")
 VERSIONS = ("1.31", "1.34")
 #: KEDA's own: no schema comes along, so these are written, and not checked.
@@ -161,7 +162,27 @@ def test_pods_fit_the_restricted_standard(overlay: str):
 @pytest.mark.parametrize("overlay", OVERLAYS)
 def test_what_lasts_is_probed(overlay: str):
     for name, manifest in of_kind(overlay, "Deployment").items():
-        assert {"readinessProbe", "livenessProbe"} & set(container(manifest)), name
+        assert "livenessProbe" in container(manifest), name
+        assert "readinessProbe" in container(manifest) or name == "beat", name
+
+
+@pytest.mark.parametrize("overlay", OVERLAYS)
+def test_workers_are_ready_when_they_answer_and_live_while_they_touch_a_file(overlay: str):
+    (config,) = of_kind(overlay, "ConfigMap").values()
+    file = Path(config["data"]["HOOK_HEARTBEAT_PATH"])
+    workers = [
+        container(one)
+        for one in of_kind(overlay, "Deployment").values()
+        if "-Q" in container(one)["args"]
+    ]
+    assert workers
+    for worker in workers:
+        assert "inspect ping" in worker["readinessProbe"]["exec"]["command"][-1]
+        *_, live = worker["livenessProbe"]["exec"]["command"]
+        assert live == "$ENTRY python /srv/deploy/compose/alive.py"
+        assert str(file.parent) in [mount["mountPath"] for mount in worker["volumeMounts"]]
+        assert "--without-heartbeat" not in worker["args"]
+    assert re.search(r"^COPY .*\balive\.py .*/srv/deploy/compose/$", DOCKERFILE, re.MULTILINE)
 
 
 @pytest.mark.parametrize("overlay", OVERLAYS)
