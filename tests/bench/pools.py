@@ -29,10 +29,8 @@ def _threads(number: int) -> tuple[str, ...]:
 DEPLOYMENTS: Final[dict[str, tuple[Workers, Workers]]] = {
     "documented: collection 1 process, element 2 processes": (_ONE, _TWO),
     "element 4 processes": (_ONE, [("-c", "4")]),
-    "element 2 threads": (_ONE, [_threads(2)]),
     "element 16 threads": (_ONE, [_threads(16)]),
     "element 2 processes of 8 threads": (_ONE, [_threads(8), _threads(8)]),
-    "collection 1 thread": ([_threads(1)], _TWO),
     "collection 4 threads": ([_threads(4)], _TWO),
     "collection 2 processes of 2 threads": ([_threads(2), _threads(2)], _TWO),
     "both 2 processes of threads": ([_threads(2)] * 2, [_threads(8)] * 2),
@@ -69,6 +67,7 @@ def pools(run: Run) -> Iterator[Figure]:
                 found = _measure(run, receiver, bus, buses)
                 prompt = [one for number, one in enumerate(buses[:HOSTS]) if number % STRAGGLER_IN]
                 stream = pace.arrivals(receiver, prompt, late, run.scale.paced)
+                run.stage.drop()
             yield from _figures(run, name, found, stream)
 
 
