@@ -12,7 +12,10 @@ ROOT = Path(__file__).parents[2]
 DOCS = ROOT / "docs"
 #: Seconds of looking at how busy the machine is with something else.
 LOOK = 5.0
-GOALS = ("P1", "P2", "P3", "P4", "P5", "P6", "P7", "P8", "P9", "P10", "prune", "pump", "pools")
+GOALS = (
+    "P1", "P2", "P3", "P4", "P5", "P6", "P7", "P8", "P9", "P10", "prune", "pump", "pools",
+    "telemetry",
+)  # fmt: skip
 
 
 def main() -> None:
@@ -103,6 +106,7 @@ def _goals() -> dict[str, Callable[..., Iterator[object]]]:
         pump,
         saving,
         slow,
+        telemetry,
         throughput,
         waiting,
     )
@@ -110,7 +114,7 @@ def _goals() -> dict[str, Callable[..., Iterator[object]]]:
     found = (
         throughput.p1, throughput.p2, saving.p3, saving.p4, throughput.p5,
         ledger.p6, waiting.p7, waiting.p8, neighbours.p9, slow.p10, pruning.prune,
-        pump.pump, pools.pools,
+        pump.pump, pools.pools, telemetry.telemetry,
     )  # fmt: skip
     return dict(zip(GOALS, found, strict=True))
 

@@ -20,6 +20,7 @@ _TABLES: Final[dict[str, Callable[[list[Figure]], str]]] = {
     "pump": report.pivot,
     "pools": report.pivot,
     "prune": report.markdown,
+    "telemetry": report.pivot,
 }
 #: Rates that docs/scaling.md sizes an installation for.
 _RATES: Final = (10_000, 1_000_000)

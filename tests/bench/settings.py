@@ -1,6 +1,7 @@
 """The demo's project with hooks delivered by Celery, and nothing tuned."""
 
 import os
+import sys
 
 from project.settings import *  # noqa: F403
 
@@ -10,4 +11,7 @@ HOOK_ELEMENT_DELIVERER = "doh.deliverers.deliver_hook_using_task"
 del HOOK_RETRY_SCHEDULE  # noqa: F821 - the demo's is a short one; the default is measured
 # The receivers are on loopback, and their certificates from an authority of the run's own.
 HOOK_ALLOWED_NETWORKS = ["127.0.0.0/8"]
+if _first := os.environ.get("BENCH_METRICS"):
+    # Each worker has ports of its own: `tests.bench.telemetry`.
+    HOOK_METRICS_LISTEN = f"127.0.0.1:{int(_first) + 10 * ('element@%h' in sys.argv)}"
 HOOK_CA_BUNDLE = os.environ.get("BENCH_CA_BUNDLE")
