@@ -25,7 +25,8 @@ from doh_tasks.results import announce
 
 logger = logging.getLogger(__name__)
 
-#: Seconds that a task stays with its batch; what takes longer goes on in the pump.
+#: Seconds that a task stays with a full batch, and with a smaller one as much less: many small ones
+#: are no more work than a full one. What takes longer goes on in the pump.
 PATIENCE = 0.1
 
 
@@ -43,7 +44,8 @@ def deliver_batch(batch_id: int, epoch: int) -> None:
     with telemetry().working(ELEMENT_QUEUE, work.traces):
         sender = _inline_sender(work)
         if sender is None:
-            _launch(journal, work).done.wait(PATIENCE)
+            share = len(work.jobs) / conf.batch_size()
+            _launch(journal, work).done.wait(PATIENCE * share)
         else:
             # Only the pump can hold a POST back.
             inline.send_work(journal, admit(work, 0.0), sender, announce)

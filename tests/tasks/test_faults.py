@@ -7,13 +7,9 @@ import pytest
 from django.db import connection
 from django.db.models import Sum
 
-from doh import conf
 from doh.deliverers.celery import doorbell
-from doh.fanout import fan_out
-from doh.journal import Journal, Ring, get_journal
+from doh.journal import Journal, Ring
 from doh.models import Batch, Delivery, Event, Hook
-from doh_tasks.element import deliver_batch
-from doh_tasks.pump import stop_pump
 from tests.app.models import Vehicle
 from tests.workers import COLLECTION, ELEMENT, wait_until
 
@@ -92,62 +88,6 @@ def test_a_message_that_comes_again_or_late_does_nothing(bus, many, receiver, wo
     running.processes["element"].terminate()
     assert running.wait("element") == 0
     assert len(receiver.posts) == 20
-
-
-@pytest.fixture
-def _no_teapots(transactional_db):
-    """The ledger refuses to keep one status."""
-    with connection.cursor() as cursor:
-        change = "ALTER TABLE doh_delivery {} CONSTRAINT no_teapots"
-        cursor.execute(f"{change.format('ADD')} CHECK (status_code <> 418)")
-    yield
-    with connection.cursor() as cursor:
-        cursor.execute(change.format("DROP"))
-
-
-@pytest.mark.usefixtures("_no_teapots")
-def test_an_outcome_that_the_pump_cannot_write_is_a_dead_letter_and_takes_no_neighbour_along(
-    bus, hook_on, receiver
-):
-    paths = ("/ok", "/status/418", "/status/410")
-    hooks = [hook_on(bus, target=receiver.url(path)).pk for path in paths]
-    bus.save()
-    ((ring,),) = fan_out(get_journal(), get_journal().claim_events(1, conf.lease()))
-    deliver_batch(*ring)
-    receiver.wait_for_posts(3)
-    stop_pump()
-    rows = dict(Delivery.objects.values_list("hook_id", "status"))
-    assert [rows[hook] for hook in hooks] == ["succeeded", "dead", "cancelled"]
-    assert "could not be written" in Delivery.objects.dead().get().detail
-    assert (Batch.objects.count(), Event.objects.get().pending) == (0, 0)
-
-
-@pytest.fixture
-def _quoting_ledger(transactional_db):
-    """The ledger refuses every outcome, and quotes it."""
-    with connection.cursor() as cursor:
-        cursor.execute(
-            "CREATE FUNCTION refuse() RETURNS trigger LANGUAGE plpgsql AS"
-            " $$ BEGIN RAISE EXCEPTION 'refused: %', NEW USING DETAIL = NEW::text; END $$;"
-            "CREATE TRIGGER refuse BEFORE INSERT ON doh_delivery"
-            " FOR EACH ROW EXECUTE FUNCTION refuse()"
-        )
-    yield
-    with connection.cursor() as cursor:
-        cursor.execute("DROP FUNCTION refuse CASCADE")
-
-
-@pytest.mark.usefixtures("_quoting_ledger")
-def test_what_a_ledger_quotes_of_an_outcome_is_not_in_the_pumps_log(bus, hook_on, receiver, caplog):
-    hook_on(bus, target=receiver.url("/status/500"))
-    bus.save()
-    ((ring,),) = fan_out(get_journal(), get_journal().claim_events(1, conf.lease()))
-    deliver_batch(*ring)
-    receiver.wait_for_posts(1)
-    stop_pump()
-    assert f"Batch {ring.batch_id} could not be written: " in caplog.text
-    assert "(P0001)" in caplog.text
-    assert "500 Internal Server Error" not in caplog.text
 
 
 def test_a_broker_that_forgets_everything_loses_nothing(bus, many, broker, receiver, workers):
