@@ -10,6 +10,7 @@ from doh.deliverers.kinds import ElementDeliverer
 from doh.deliverers.sending import run_after_deliver
 from doh.dispatch import Work
 from doh.journal import Flushed, Journal
+from doh_tasks.pump.files import fitting
 from doh_tasks.pump.flight import Flight, Seen
 from doh_tasks.pump.loop import Loop
 from doh_tasks.pump.responses import build_response
@@ -26,7 +27,7 @@ class Pump:
     def __init__(self, flushed: Callable[[Journal, Flushed], None]) -> None:
         self._room = threading.Condition()
         self._outstanding = 0
-        self._capacity = conf.max_in_flight()
+        self._capacity = fitting(conf.max_in_flight())
         self._scribe = Scribe(flushed, self._on_written)
         self._loop = Loop(_limits(), self._capacity, self._scribe)
         # The project's code runs beside the pump: however slow, it delays no outcome.
