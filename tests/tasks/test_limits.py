@@ -54,7 +54,12 @@ def test_a_circuit_opens_is_probed_and_closes(bus, hook_on, receiver, workers, r
     for number in range(6):
         hook_on(bus, target=receiver.url(f"/fail/1/{number}"))
     breaker = {"pause": 4, "longest_pause": 4}
-    running = workers(HOOK_CIRCUIT_BREAKER=breaker, HOOK_RETRY_SCHEDULE=[0, 0.1, 0.1]).all()
+    running = workers(
+        HOOK_CIRCUIT_BREAKER=breaker,
+        HOOK_RETRY_SCHEDULE=[0, 0.1, 0.1],
+        # Those that ask while a probe is on its way come back when it must be over.
+        HOOK_TOTAL_TIMEOUT=2,
+    ).all()
     settings.HOOK_REDIS_URL = redis_url
     bus.save()
     hosts, deferrals = set(), set()
