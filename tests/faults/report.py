@@ -86,13 +86,13 @@ def write_table(path: Path, files: Iterable[Path]) -> None:
 def _table(files: Iterable[Path]) -> str:
     head = (
         "| row | fault | broker | size | faults | events | deliveries | lost | phantom"
-        " | duplicates (bound) | loss per fault | settled | noted |\n"
-        "|---|---|---|---|---|---|---|---|---|---|---|---|---|\n"
+        " | duplicates (bound) | loss per fault | settled | noted | seed |\n"
+        "|---|---|---|---|---|---|---|---|---|---|---|---|---|---|\n"
     )
     rows, sources = [], []
     for file in files:
         day, where, results = read_json(file)
-        sources.append(f"Taken on {day} with seed {results[0].seed}: {where}.\n")
+        sources.append(f"Taken on {day}: {where}.\n")
         rows += results
     rows.sort(key=lambda one: (one.row, one.broker))
     summary = (
@@ -112,14 +112,21 @@ def _table(files: Iterable[Path]) -> str:
 
 
 def _table_row(one: Result) -> str:
-    notes = ", ".join(f"{name} {value}" for name, value in one.notes.items())
+    notes = ", ".join(f"{name} {_note(value)}" for name, value in one.notes.items())
     cells = [
         one.row, one.title, one.broker, one.scale, one.kills, one.events, one.deliveries, one.lost,
         one.phantom, f"{one.duplicates} ({one.bound})", _rate(one), f"{one.settled:.1f} s", notes,
+        one.seed,
     ]  # fmt: skip
     return "| " + " | ".join(map(str, cells)) + " |\n"
 
 
 def _rate(one: Result) -> str:
     """What the row bounds the rate of loss to."""
-    return f"< {3 / one.kills:.2g}" if one.kills and not one.lost else ""
+    return f"< {3 / one.kills:.2g}" if one.kills > 3 and not one.lost else ""
+
+
+def _note(value: Any) -> str:
+    if not isinstance(value, dict):
+        return str(value)
+    return "(" + ", ".join(f"{name} {number}" for name, number in value.items()) + ")"
