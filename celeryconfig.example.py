@@ -44,7 +44,8 @@ worker_pool = "prefork"
 worker_max_tasks_per_child = 10_000
 
 # Limits for receivers are HOOK_RATE_LIMIT and Hook.rate_limit. This is a brake for a worker that
-# must go easy on its machine, in batches per process: "20/s". None: it goes as fast as it can.
+# must go easy on its machine, in batches for all its processes together: "20/s". None: it goes as
+# fast as it can.
 task_annotations = {"doh_tasks.element.deliver_batch": {"rate_limit": None}}
 
 # At SIGTERM, tasks get this long before they are cancelled (seconds).
