@@ -5,6 +5,7 @@ from io import StringIO
 
 import pytest
 from django.core.management import call_command
+from django.db import connection
 from django.forms import model_to_dict
 
 from doh.models import Batch, Delivery, Event
@@ -39,6 +40,18 @@ def test_after_a_restore_what_was_owed_can_be_cancelled(hook_on, receiver, setti
     call_command("doh_work", once=True, stdout=StringIO())
     assert receiver.posts == []
     assert Delivery.objects.get().status == "cancelled"
+
+
+@pytest.mark.skipif(connection.vendor != "postgresql", reason="PostgreSQL's sequences")
+def test_after_a_restore_the_sequence_of_events_goes_on_where_it_is_told_to(hook_on, receiver):
+    bus = Vehicle.objects.create(name="55")
+    hook_on(bus)
+    number = 10_000_000
+    statement = re.search(r"`(SELECT setval\(.*?\);)`", PAGE)[1].replace("NUMBER", str(number))
+    with connection.cursor() as cursor:
+        cursor.execute(statement)
+    bus.save()
+    assert int(receiver.posts[0].headers["doh-sequence"]) == number + 1
 
 
 def test_the_body_of_django_rest_hooks_can_be_kept(hook_on, receiver, monkeypatch):
