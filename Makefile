@@ -101,8 +101,9 @@ conformance: $(READY)  ## Dial every denied address by every deliverer, in a net
 	$(BIN)/python -m tests.conformance $(ARGS)
 
 FUZZ := 200000
-fuzz: $(READY)  ## Fuzz what is accepted as a target or header (FUZZ=inputs)
-	$(BIN)/python -m tests.conformance.fuzz_targets -runs=$(FUZZ) -max_len=400 -verbosity=0 .demo/fuzz
+SEED := 0
+fuzz: $(READY)  ## Fuzz what is accepted as a target or header (FUZZ=inputs; SEED=number for the same ones again)
+	$(BIN)/python -m tests.conformance.fuzz_targets -runs=$(FUZZ) -seed=$(SEED) -max_len=400 -verbosity=0 .demo/fuzz
 
 lint: $(READY)  ## Check format and style
 	$(BIN)/ruff format --check .

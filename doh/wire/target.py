@@ -24,8 +24,9 @@ _URL: Final = re.compile(
 _AUTHORITY: Final = re.compile(r"(?P<host>\[[^\[\]]*\]|[^:\[\]]*)(?::(?P<port>.*))?")
 _PORT: Final = re.compile(r"[1-9][0-9]{0,4}")
 _LABEL: Final = re.compile(r"(?!-)[a-z0-9-]{1,63}(?<!-)")
-#: A last label like these makes browsers and libc read the whole host as an IPv4 address.
-_NUMBER: Final = re.compile(r"[0-9]+|0x[0-9a-f]*")
+#: A last label of digits, or hexadecimal ones, makes browsers and libc read the whole host as an
+#: IPv4 address. No name ends in anything else that begins like a number, so none may.
+_NUMBER: Final = re.compile(r"[0-9]+|0x.*")
 _MAX_HOST: Final = 253
 #: Kept as it is in path and query: what every client sends as it is. The rest is percent-encoded.
 _REST_SAFE: Final = "!$%&'()*+,/:;=?@~-._"

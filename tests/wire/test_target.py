@@ -16,6 +16,9 @@ def test_what_parsers_could_disagree_about_is_refused(target):
     [
         ("ftp://example.com/", "must start with http:// or https://"),
         ("http:///path", "names no host: write it as https://example.com/path"),
+        ("http://0x7f000001/", "the host is no address"),
+        ("http://0x-p/", "the host is no address"),
+        ("http://a.0xg/", "the host is no address"),
         ("http://a b/", r"a space or a control character in it: .*\(0x20\)"),
         ("http://a/\n", r"percent-encode it or take it out \(0x0a\)"),
         ("http://a\\b/", "a backslash in it: write %5C in a path"),
