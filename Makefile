@@ -102,7 +102,7 @@ conformance: $(READY)  ## Dial every denied address by every deliverer, in a net
 
 FUZZ := 200000
 SEED := 0
-fuzz: $(READY)  ## Fuzz what is accepted as a target or header (FUZZ=inputs; SEED=number for the same ones again)
+fuzz: $(READY)  ## Fuzz what is accepted as a target or header (FUZZ=inputs; SEED=number to begin with the same ones)
 	$(BIN)/python -m tests.conformance.fuzz_targets -runs=$(FUZZ) -seed=$(SEED) -max_len=400 -verbosity=0 .demo/fuzz
 
 lint: $(READY)  ## Check format and style
