@@ -39,8 +39,9 @@ demo: $(READY)  ## Run the main job end to end, and watch it
 demo-serve: $(READY)  ## Leave it running, with the admin and Flower
 	$(BIN)/python deploy/demo/run.py --serve
 
+# Development mode, without its slow way to allocate memory.
 test: $(READY)  ## Run the whole suite on real servers
-	$(THROWAWAY) $(BIN)/python -X dev -m coverage run -m pytest $(ARGS)
+	PYTHONMALLOC=pymalloc $(THROWAWAY) $(BIN)/python -X dev -m coverage run -m pytest $(ARGS)
 	$(BIN)/coverage combine --quiet
 	$(BIN)/coverage report --fail-under=90
 
