@@ -84,11 +84,19 @@ def check_models(**_: Any) -> list[CheckMessage]:
 
 
 def check_deliverers(**_: Any) -> list[CheckMessage]:
-    """Both deliverers can be imported and called."""
-    return [
-        Error(str(error), hint="Name a callable by its dotted path.", id="doh.E003")
-        for error in _errors([resolve.collection, resolve.element])
-    ]
+    """Both deliverers can be imported and called, and are of their kind."""
+    found: list[CheckMessage] = []
+    for name, read, resolved, kind in (
+        ("HOOK_COLLECTION_DELIVERER", conf.collection_deliverer, resolve.collection, "Hooks"),
+        ("HOOK_ELEMENT_DELIVERER", conf.element_deliverer, resolve.element, "Hook"),
+    ):
+        if list(_errors([read])):
+            continue
+        hint = f"Name deliver or delay of a {kind}Deliverer, or a callable, by its dotted path."
+        found += [
+            Error(f"{name}: {error}", hint=hint, id="doh.E003") for error in _errors([resolved])
+        ]
+    return found
 
 
 def check_may_receive(**_: Any) -> list[CheckMessage]:

@@ -83,15 +83,24 @@ def path_of(kind: type) -> str:
 
 def _deliverer(path: str, base: type[K]) -> Deliverer[K]:
     target = _load(path)
-    if isinstance(target, type) and issubclass(target, base):
-        return Deliverer(path, target.deliver, target, queued=False)  # type: ignore[attr-defined]
+    if isinstance(target, type):
+        kind = _of_kind(target, base, path)
+        return Deliverer(path, kind.deliver, kind, queued=False)  # type: ignore[attr-defined]
     if not callable(target):
         raise HookConfigurationError(f"{path!r} is no callable but a {type(target).__name__}.")
     owner = getattr(target, "__self__", None)
-    function = getattr(target, "__func__", None)
-    if isinstance(owner, type) and issubclass(owner, base) and hasattr(function, "built_in"):
-        return Deliverer(path_of(owner), target, owner, queued=target.__name__ == "delay")
+    if isinstance(owner, type) and hasattr(target, "built_in"):
+        kind = _of_kind(owner, base, path)
+        return Deliverer(path_of(kind), target, kind, queued=target.__name__ == "delay")
     return Deliverer(path, target, None, queued=False)
+
+
+def _of_kind(found: type, base: type[K], path: str) -> type[K]:
+    """The class, if it is a deliverer of this kind; any other would take events and lose them."""
+    if issubclass(found, base):
+        return found
+    wanted = "HooksDeliverer" if base is CollectionDeliverer else "HookDeliverer"
+    raise HookConfigurationError(f"{path!r} names {found.__name__}, which is no {wanted}.")
 
 
 def _load(path: str) -> Any:
