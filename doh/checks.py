@@ -3,6 +3,7 @@
 from collections.abc import Callable, Iterator, Sequence
 from difflib import get_close_matches
 from importlib.util import find_spec
+from ssl import create_default_context
 from typing import Any
 
 from django.apps import apps
@@ -36,6 +37,8 @@ _READERS: tuple[Callable[[], object], ...] = (
     conf.eventlet_concurrency,
     conf.doorbell_period,
     conf.ring_timeout,
+    conf.redis_url,
+    conf.deliver_where_collected,
     conf.keep_days,
     conf.metrics_listen,
     conf.heartbeat_path,
@@ -49,11 +52,14 @@ _READERS: tuple[Callable[[], object], ...] = (
 def register() -> None:
     """Register the checks."""
     checks.register(check_settings, TAG)
+    checks.register(check_names, TAG)
     checks.register(check_models, TAG)
     checks.register(check_deliverers, TAG)
     checks.register(check_may_receive, TAG)
     checks.register(check_celery, TAG)
     checks.register(check_telemetry, TAG)
+    checks.register(check_eventlet, TAG)
+    checks.register(check_authorities, TAG)
     checks.register(check_encryption, TAG, deploy=True)
     checks.register(check_transport, TAG, deploy=True)
 
@@ -66,10 +72,22 @@ def check_settings(**_: Any) -> list[CheckMessage]:
     ]
 
 
+def check_names(**_: Any) -> list[CheckMessage]:
+    """No setting is misspelt: nobody would read it."""
+    return [
+        Warning(
+            f"There is no setting {name}: nobody reads it.",
+            hint=f"Did you mean {near}?",
+            id="doh.W006",
+        )
+        for name, near in conf.misspelt().items()
+    ]
+
+
 def check_models(**_: Any) -> list[CheckMessage]:
     """Every allowed model exists."""
     found: list[CheckMessage] = []
-    if list(_errors([conf.allowed_models])):
+    if not _usable(conf.allowed_models):
         return found
     known = {model._meta.label for model in apps.get_models()}
     for label in conf.allowed_models():
@@ -90,7 +108,7 @@ def check_deliverers(**_: Any) -> list[CheckMessage]:
         ("HOOK_COLLECTION_DELIVERER", conf.collection_deliverer, resolve.collection, "Hooks"),
         ("HOOK_ELEMENT_DELIVERER", conf.element_deliverer, resolve.element, "Hook"),
     ):
-        if list(_errors([read])):
+        if not _usable(read):
             continue
         hint = f"Name deliver or delay of a {kind}Deliverer, or a callable, by its dotted path."
         found += [
@@ -101,7 +119,7 @@ def check_deliverers(**_: Any) -> list[CheckMessage]:
 
 def check_may_receive(**_: Any) -> list[CheckMessage]:
     """The rule about who may receive can be imported and called."""
-    if list(_errors([conf.may_receive])):
+    if not _usable(conf.may_receive):
         return []
     return [
         Error(str(error), hint="Name a callable by its dotted path.", id="doh.E008")
@@ -111,11 +129,9 @@ def check_may_receive(**_: Any) -> list[CheckMessage]:
 
 def check_celery(**_: Any) -> list[CheckMessage]:
     """Where Celery delivers, its settings can do that."""
-    try:
-        queued = resolve.collection().queued or resolve.element().queued
-    except HookConfigurationError:
+    if not _usable(resolve.collection, resolve.element, conf.redis_url, conf.lease):
         return []
-    if not queued:
+    if not resolve.collection().queued and not resolve.element().queued:
         return []
     from doh.deliverers.celery import survey
 
@@ -178,9 +194,43 @@ def check_telemetry(**_: Any) -> list[CheckMessage]:
     ]
 
 
+def check_eventlet(**_: Any) -> list[CheckMessage]:
+    """What an eventlet deliverer needs is installed."""
+    if not _usable(resolve.collection) or find_spec("eventlet") is not None:
+        return []
+    kind = resolve.collection().kind
+    if kind is None or kind.transport != "eventlet":
+        return []
+    return [
+        Error(
+            "HOOK_COLLECTION_DELIVERER sends by eventlet, which is not installed.",
+            hint="pip install django-object-hooks[eventlet]",
+            id="doh.E011",
+        )
+    ]
+
+
+def check_authorities(**_: Any) -> list[CheckMessage]:
+    """The certificate authorities to trust can be read."""
+    bundle = conf.ca_bundle()
+    if bundle is None:
+        return []
+    try:
+        create_default_context(cafile=bundle)
+    except OSError as error:
+        return [
+            Error(
+                f"HOOK_CA_BUNDLE {bundle!r} can't be read: {error}.",
+                hint="Name a PEM file with the certificates to trust.",
+                id="doh.E012",
+            )
+        ]
+    return []
+
+
 def check_encryption(**_: Any) -> list[CheckMessage]:
     """Secrets have keys of their own."""
-    if list(_errors([conf.encryption_keys])) or conf.encryption_keys():
+    if not _usable(conf.encryption_keys) or conf.encryption_keys():
         return []
     return [
         Error(
@@ -194,7 +244,7 @@ def check_encryption(**_: Any) -> list[CheckMessage]:
 
 def check_transport(**_: Any) -> list[CheckMessage]:
     """What is sent is encrypted on its way."""
-    if not conf.allow_http():
+    if not _usable(conf.allow_http) or not conf.allow_http():
         return []
     return [
         Warning(
@@ -203,6 +253,11 @@ def check_transport(**_: Any) -> list[CheckMessage]:
             id="doh.W005",
         )
     ]
+
+
+def _usable(*readers: Callable[[], object]) -> bool:
+    """Whether all of them can be read; what can't be is another check's to tell."""
+    return not list(_errors(readers))
 
 
 def _errors(readers: Sequence[Callable[[], object]]) -> Iterator[HookConfigurationError]:

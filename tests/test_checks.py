@@ -1,9 +1,15 @@
+from pathlib import Path
+from re import findall
+
+import certifi
 import pytest
 from django.core.checks import run_checks
 from django.core.management import call_command
 from django.core.management.base import SystemCheckError
 
+from doh import conf
 from doh.checks import TAG
+from doh.conf.names import NAMES
 from doh.deliverers import celery
 from doh.exceptions import HookConfigurationError
 from tests.celery_app import app
@@ -58,16 +64,51 @@ def test_an_unknown_model_is_named(label, hint, settings):
         ("HOOK_BATCH_SIZE", 0.5),
         ("HOOK_BATCH_SIZE", True),
         ("HOOK_ELEMENT_DELIVERER", None),
+        ("HOOK_REDIS_URL", "localhost:6379"),
+        ("HOOK_ALLOW_HTTP", "no"),
+        ("HOOK_DELIVER_WHERE_COLLECTED", "no"),
     ],
 )
-def test_a_setting_that_cannot_be_used_is_named(name, value, settings):
+def test_a_setting_that_cannot_be_used_is_named(name, value, settings, queued):
     setattr(settings, name, value)
-    assert any(name in message.msg for message in run_checks(tags=[TAG]))
+    messages = run_checks(tags=[TAG], include_deployment_checks=True)
+    assert any(name in message.msg for message in messages)
 
 
-def test_a_text_where_labels_are_wanted_is_refused_at_once(settings):
+@pytest.mark.parametrize("value", ["app.Vehicle", None, [5]])
+def test_what_is_no_list_of_labels_is_refused_at_once(value, settings):
     with pytest.raises(HookConfigurationError, match=r"must be a list of 'app\.Model' labels"):
-        settings.HOOK_ALLOWED_MODELS = "app.Vehicle"
+        settings.HOOK_ALLOWED_MODELS = value
+
+
+@pytest.mark.parametrize(
+    ("name", "meant"),
+    [
+        ("HOOK_ALLOWED_MODEL", "HOOK_ALLOWED_MODELS"),
+        ("HOOKS_ALLOWED_MODELS", "HOOK_ALLOWED_MODELS"),
+        ("HOOK_COLLECTION_DELIVERERS", "HOOK_COLLECTION_DELIVERER"),
+    ],
+)
+def test_a_misspelt_setting_is_named(name, meant, settings):
+    setattr(settings, name, "anything")
+    assert name in found()["doh.W006"].msg
+    assert found()["doh.W006"].hint == f"Did you mean {meant}?"
+
+
+@pytest.mark.parametrize(
+    "name", ["HOOK_EVENTS", "HOOK_FINDER", "HOOK_DELIVERER", "HOOK_CUSTOM_MODEL", "HOOK_SERIALIZER"]
+)
+def test_a_setting_of_another_package_is_none_of_ours(name, settings):
+    setattr(settings, name, {})
+    assert found() == {}
+
+
+def test_the_readme_has_every_setting_and_no_other():
+    table = (Path(__file__).parent.parent / "README.md").read_text().split("## Settings")[1]
+    rows = [line.split("|")[1] for line in table.splitlines() if line.startswith("| `HOOK_")]
+    code = "".join(path.read_text() for path in Path(conf.__file__).parent.glob("*.py"))
+    assert set(findall(r"HOOK_\w+", "".join(rows))) == NAMES
+    assert set(findall(r'"(HOOK_\w+)"', code)) - {"HOOK_EVENTS"} == NAMES
 
 
 @pytest.mark.parametrize("path", ["no.such.thing", "tests.project.no_callable", "a:b:c"])
@@ -165,6 +206,21 @@ def test_an_encryption_key_that_is_none_is_named_by_its_place(value, said, setti
     message = found(include_deployment_checks=True)["doh.E001"]
     assert said in message.msg
     assert "secretish" not in message.msg
+
+
+def test_an_eventlet_deliverer_needs_its_package(settings, monkeypatch):
+    settings.HOOK_COLLECTION_DELIVERER = "doh.deliverers.deliver_hooks_using_eventlet_task"
+    monkeypatch.setattr("doh.checks.find_spec", lambda _name: None)
+    assert "[eventlet]" in found()["doh.E011"].hint
+
+
+def test_authorities_that_cannot_be_read_are_named(settings, tmp_path):
+    settings.HOOK_CA_BUNDLE = str(tmp_path / "none.pem")
+    assert "none.pem" in found()["doh.E012"].msg
+    (tmp_path / "none.pem").write_text("no certificate")
+    assert "none.pem" in found()["doh.E012"].msg
+    settings.HOOK_CA_BUNDLE = certifi.where()
+    assert found() == {}
 
 
 @pytest.mark.parametrize("name", ["HOOK_TELEMETRY", "HOOK_METRICS_LISTEN"])

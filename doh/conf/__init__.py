@@ -3,15 +3,18 @@
 import os
 from collections.abc import Sequence
 
+from doh.conf.names import misspelt
 from doh.conf.network import (
+    REDIS_SCHEMES,
     allow_http,
     allowed_networks,
     allowed_ports,
     ca_bundle,
     denied_hosts,
     egress_proxy,
+    redis_url,
 )
-from doh.conf.reading import days, get, path, positive, whole
+from doh.conf.reading import days, flag, get, path, positive, whole
 from doh.conf.secrecy import encryption_keys, hub_signature, may_receive
 from doh.exceptions import HookConfigurationError
 from doh.limits import CircuitBreaker, RateLimit, read_breaker, read_rate_limit
@@ -19,6 +22,7 @@ from doh.limits import CircuitBreaker, RateLimit, read_breaker, read_rate_limit
 __all__ = [
     "A_SCHEDULE",
     "LEASE_MARGIN",
+    "REDIS_SCHEMES",
     "STANDARD_SCHEDULE",
     "address_of",
     "allow_http",
@@ -47,6 +51,7 @@ __all__ = [
     "max_in_flight_per_host",
     "may_receive",
     "metrics_listen",
+    "misspelt",
     "queue_lease",
     "rate_limit",
     "redis_url",
@@ -78,11 +83,12 @@ A_SCHEDULE = f"a list of 1 to {_MOST_ATTEMPTS} delays in seconds, none longer th
 def allowed_models() -> list[str]:
     """``app.Model`` labels whose saves and deletes are events."""
     value = get("HOOK_ALLOWED_MODELS", ())
-    if isinstance(value, str) or not all(isinstance(label, str) for label in value):
+    labels = value if isinstance(value, list | tuple | set | frozenset) else [None]
+    if not all(isinstance(label, str) for label in labels):
         raise HookConfigurationError(
             f"HOOK_ALLOWED_MODELS must be a list of 'app.Model' labels, not {value!r}."
         )
-    return list(value)
+    return list(labels)
 
 
 def collection_deliverer() -> str:
@@ -96,7 +102,10 @@ def element_deliverer() -> str:
 
 
 def atomic_saves() -> bool:
-    """Whether a save of an allowed model and its event share one transaction."""
+    """Whether a save of an allowed model and its event share one transaction.
+
+    Anything is taken for true or false: a save must not fail for a setting.
+    """
     return bool(get("HOOK_ATOMIC_SAVES", True))
 
 
@@ -179,7 +188,7 @@ def slice_size() -> int:
 
 def deliver_where_collected() -> bool:
     """Whether the process that collects an event sends to its hooks itself if they are few."""
-    return bool(get("HOOK_DELIVER_WHERE_COLLECTED", False))
+    return flag("HOOK_DELIVER_WHERE_COLLECTED", False)
 
 
 def max_in_flight() -> int:
@@ -221,12 +230,6 @@ def doorbell_period() -> float:
 def ring_timeout() -> float:
     """Seconds that ringing may take from a committing request before it is left to the sweep."""
     return positive("HOOK_RING_TIMEOUT", 0.2)
-
-
-def redis_url() -> str | None:
-    """Redis of the doorbell; None means the one that Celery uses."""
-    value = get("HOOK_REDIS_URL", None)
-    return None if value is None else str(value)
 
 
 def telemetry() -> bool:

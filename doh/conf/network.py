@@ -3,10 +3,12 @@
 import re
 from ipaddress import IPv4Network, IPv6Network, ip_network
 
-from doh.conf.reading import get, listed
+from doh.conf.reading import flag, get, listed
 from doh.exceptions import HookConfigurationError
 from doh.types import WEB_PORTS
 
+#: What the URL of a Redis begins with.
+REDIS_SCHEMES = ("redis://", "rediss://", "unix://", "valkey://", "valkeys://")
 _PROXY = re.compile(r"https?://[!-~]+")
 
 
@@ -33,7 +35,7 @@ def allowed_ports() -> tuple[int, ...] | range:
 
 def allow_http() -> bool:
     """Whether targets may start with ``http://``."""
-    return bool(get("HOOK_ALLOW_HTTP", True))
+    return flag("HOOK_ALLOW_HTTP", True)
 
 
 def denied_hosts() -> tuple[str, ...]:
@@ -55,4 +57,15 @@ def egress_proxy() -> str | None:
 def ca_bundle() -> str | None:
     """Path of a PEM file with the certificate authorities to trust; None means certifi's."""
     value = get("HOOK_CA_BUNDLE", None)
+    return None if value is None else str(value)
+
+
+def redis_url() -> str | None:
+    """URL of the Redis of the doorbell and of limits; None means the one that Celery uses."""
+    value = get("HOOK_REDIS_URL", None)
+    if value is not None and not str(value).startswith(REDIS_SCHEMES):
+        # The value may hold a password, so it is not shown.
+        raise HookConfigurationError(
+            "HOOK_REDIS_URL must be a URL such as 'redis://localhost:6379/0'."
+        )
     return None if value is None else str(value)

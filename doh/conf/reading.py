@@ -33,6 +33,14 @@ def whole(name: str, default: int) -> int:
     return value
 
 
+def flag(name: str, default: bool) -> bool:
+    """True or False: a text is always true, "no" too."""
+    value = get(name, default)
+    if not isinstance(value, bool):
+        raise HookConfigurationError(f"{name} must be True or False, not {value!r}.")
+    return value
+
+
 def listed(name: str, default: tuple[Any, ...] = ()) -> tuple[Any, ...]:
     """A list of anything."""
     value = get(name, default)

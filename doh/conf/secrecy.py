@@ -3,7 +3,7 @@
 from base64 import urlsafe_b64decode
 from functools import lru_cache
 
-from doh.conf.reading import get, path
+from doh.conf.reading import flag, get, path
 from doh.exceptions import HookConfigurationError
 
 
@@ -46,7 +46,4 @@ def may_receive() -> str | None:
 
 def hub_signature() -> bool:
     """Whether a POST also carries GitHub's form of a signature, ``X-Hub-Signature-256``."""
-    value = get("HOOK_HUB_SIGNATURE", False)
-    if not isinstance(value, bool):
-        raise HookConfigurationError(f"HOOK_HUB_SIGNATURE must be True or False, not {value!r}.")
-    return value
+    return flag("HOOK_HUB_SIGNATURE", False)

@@ -36,15 +36,15 @@ _TAKE_OFF: Final = (
 REST: Final = 5.0
 #: Seconds that an unattached POST is kept for a worker.
 _POST_KEPT: Final = 3600
-_REDIS_SCHEMES: Final = ("redis://", "rediss://", "unix://", "valkey://", "valkeys://")
 
 
 def redis_url(app: Celery) -> str | None:
     """URL of the Redis that the doorbell lives in: the setting, the broker or the results."""
-    if conf.redis_url() is not None:
-        return conf.redis_url()
+    own = conf.redis_url()
+    if own is not None:
+        return own
     for url in (app.conf.broker_write_url, app.conf.broker_url, app.conf.result_backend):
-        if isinstance(url, str) and url.startswith(_REDIS_SCHEMES):
+        if isinstance(url, str) and url.startswith(conf.REDIS_SCHEMES):
             return url.split(";")[0]
     return None
 
@@ -234,7 +234,7 @@ def _producer(app: Celery) -> Any:
     """A producer on a connection that gives up within the ring timeout."""
     timeout = conf.ring_timeout()
     options = dict(app.conf.broker_transport_options or {})
-    if str(app.conf.broker_url).startswith(_REDIS_SCHEMES):
+    if str(app.conf.broker_url).startswith(conf.REDIS_SCHEMES):
         options |= {"socket_timeout": timeout, "socket_connect_timeout": timeout}
         options |= {"retry_on_timeout": False, "max_retries": 0}
     else:
