@@ -5,11 +5,13 @@ from datetime import datetime
 from urllib.parse import urlsplit
 
 from django.contrib.contenttypes.models import ContentType
+from django.core.exceptions import ValidationError
 from django.db import models
 from django.db.models import Q
 from django.utils import timezone
 
 from doh import conf
+from doh.exceptions import reason_of
 from doh.journal import ledger_alias
 from doh.models import Delivery, Event, Hook, content_type_of
 from doh.querysets import ANY_ACTION
@@ -40,8 +42,8 @@ def explain(model: type[models.Model], key: str, action: str | None, limit: int)
 def _object_line(model: type[models.Model], key: str) -> Iterator[str]:
     try:
         exists = model._base_manager.filter(pk=key).exists()
-    except (ValueError, TypeError) as error:
-        yield f"  {key!r} is no key of this model: {error}"
+    except (ValueError, TypeError, ValidationError) as error:
+        yield f"  {key!r} is no key of this model: {reason_of(error)}"
         return
     yield "  exists" if exists else "  does not exist (any more)"
 
@@ -61,7 +63,8 @@ def _hooks(kind: ContentType, key: str) -> list[Hook]:
     rows = Hook.objects.using(ledger_alias()).filter(
         Q(object_id=key) | Q(object_id__isnull=True), content_type=kind
     )
-    return list(rows.order_by("pk"))
+    # Without their secrets: one that can't be read must not end the explanation.
+    return list(rows.defer(*Hook.ENCRYPTED).order_by("pk"))
 
 
 def _hook_lines(hooks: list[Hook], action: str | None) -> Iterator[str]:
@@ -112,6 +115,8 @@ def _event_lines(events: list[Event]) -> Iterator[str]:
 
 
 def _progress(event: Event) -> str:
+    if event.finished_at is not None and event.fanned_at is None:
+        return "given up"
     if event.finished_at is not None:
         return "every hook has had a first outcome"
     if event.fanned_at is None:
@@ -157,4 +162,7 @@ def where(target: str) -> str:
 
 
 def _time(moment: datetime | None) -> str:
-    return "never" if moment is None else timezone.localtime(moment).strftime("%Y-%m-%d %H:%M:%S")
+    if moment is None:
+        return "never"
+    local = moment if timezone.is_naive(moment) else timezone.localtime(moment)
+    return local.strftime("%Y-%m-%d %H:%M:%S")

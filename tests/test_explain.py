@@ -1,3 +1,4 @@
+from datetime import datetime
 from io import StringIO
 
 import pytest
@@ -94,6 +95,30 @@ def test_long_lists_are_cut(bus, hook_on):
 def test_an_object_that_is_gone_or_has_an_odd_key_is_said(bus):
     assert "does not exist (any more)" in explain("app.Vehicle", "999999")
     assert "'x' is no key of this model" in explain("app.Vehicle", "x")
+
+
+def test_an_odd_key_is_said_where_keys_are_uuids():
+    assert "'x' is no key of this model" in explain("app.Depot", "x")
+
+
+def test_an_event_that_was_given_up_is_explained(bus, hook_on, settings):
+    settings.HOOK_COLLECTION_DELIVERER = "tests.project.nothing_now"
+    settings.HOOK_RETRY_SCHEDULE = [0]
+    hook_on(bus)
+    bus.save()
+    assert ", given up\n    RuntimeError: not now" in explain("app.Vehicle", str(bus.pk))
+
+
+def test_a_secret_that_cannot_be_read_does_not_end_the_explanation(bus, hook_on, settings):
+    hook_on(bus)
+    settings.SECRET_KEY = "another"
+    assert "listens to changed" in explain("app.Vehicle", str(bus.pk))
+
+
+def test_a_project_without_time_zones_is_explained(bus, hook_on, settings):
+    settings.USE_TZ = False
+    hook_on(bus, disabled_at=datetime(2026, 1, 2, 3, 4, 5))  # noqa: DTZ001 - as Django has it there
+    assert "disabled 2026-01-02 03:04:05" in explain("app.Vehicle", str(bus.pk))
 
 
 @pytest.mark.parametrize(
