@@ -154,4 +154,5 @@ def _capture(instance: models.Model, subject: outbox.Subject, payload: Any) -> o
         action=subject.action,
         payload=content.payload,
         hooks=list(outbox.listeners(subject).enabled(timezone.now()).order_by("pk")),
+        instance=instance,
     )

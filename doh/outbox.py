@@ -43,6 +43,7 @@ class Captured:
     action: str
     payload: str | None
     hooks: list[Hook] = field(default_factory=list)
+    instance: models.Model | None = field(default=None, repr=False, compare=False)
 
     def loaded(self) -> Any:
         """The payload as JSON values; None where it is rendered per hook."""

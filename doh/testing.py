@@ -83,6 +83,8 @@ def capture_hooks() -> Iterator[CapturedHooks]:
 
 
 def _is_of(captured: Captured, instance: models.Model) -> bool:
+    if captured.instance is instance:
+        return True  # Django takes the key from an instance that was deleted.
     meta = instance._meta.concrete_model._meta if instance._meta.concrete_model else instance._meta
     return (captured.app_label, captured.object_name, captured.instance_pk) == (
         meta.app_label,

@@ -46,6 +46,15 @@ def test_captured_events_say_what_would_be_sent(depot):
     sent.assert_not_sent(Depot(pk=depot.pk.int and "00000000-0000-0000-0000-000000000000"))
 
 
+def test_an_object_that_was_deleted_is_found(hook_on):
+    bus = Vehicle.objects.create(name="55")
+    hook_on(bus, action="*")
+    with capture_hooks() as sent:
+        bus.delete()
+    assert bus.pk is None
+    sent.assert_sent(bus, "deleted", times=1)
+
+
 def test_a_proxy_is_found_under_its_concrete_model(hook_on):
     bus = Vehicle.objects.create(name="55")
     hook_on(bus)
