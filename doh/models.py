@@ -148,10 +148,10 @@ class Hook(Signed):
 
     #: The columns that only whoever sends needs to read.
     ENCRYPTED = (*Signed.ENCRYPTED, "headers")
-    _CHECKED_AT_SAVE = frozenset({"target", "headers", "secret"})
+    _CHECKED_AT_SAVE = frozenset({"action", "target", "headers", "secret"})
 
     def save(self, *args: Any, **kwargs: Any) -> None:
-        """Save; a bad target, header or secret is refused with the error of `full_clean`."""
+        """Save; a bad action, target, header or secret is refused with `full_clean`'s error."""
         names = {field.name for field in self._meta.concrete_fields}
         saved = names if kwargs.get("update_fields") is None else set(kwargs["update_fields"])
         checked = self._CHECKED_AT_SAVE & saved - self.get_deferred_fields()

@@ -38,6 +38,11 @@ def test_code_and_forms_get_the_same_error(target, bus, user):
     assert not Hook.objects.exists()
 
 
+@pytest.mark.parametrize("action", ["", "x" * 65])
+def test_an_action_that_no_event_can_have_is_refused(action, bus, hook_on):
+    assert set(errors_of(lambda: hook_on(bus, action=action))) == {"action"}
+
+
 def test_changing_a_hook_is_checked_as_well(hook_on, bus):
     hook = hook_on(bus)
     hook.target = "http://127.1/"
