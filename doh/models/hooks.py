@@ -1,10 +1,9 @@
-"""The tables: hooks, and the ledger of what is owed to them."""
+"""Hooks: who is told what, where."""
 
 from __future__ import annotations
 
 from collections.abc import Collection
 from typing import Any
-from uuid import uuid4
 
 from django.conf import settings
 from django.contrib.contenttypes.fields import GenericForeignKey
@@ -19,9 +18,9 @@ from doh import egress
 from doh.again import insist
 from doh.exceptions import BadHeadersError, BadTargetError
 from doh.fields import EncryptedHeadersField, ScheduleField, SecretDict
-from doh.indexes import NotNullIndex, ValueIndex
+from doh.indexes import NotNullIndex
 from doh.limits import RateField
-from doh.querysets import DeliveryQuerySet, HookQuerySet
+from doh.querysets import HookQuerySet
 from doh.signing import Signed
 from doh.wire.headers import check_headers
 from doh.wire.target import MAX_TARGET, parse_target
@@ -29,12 +28,6 @@ from doh.wire.target import MAX_TARGET, parse_target
 CREATED, CHANGED, DELETED = "created", "changed", "deleted"
 KEY_LENGTH = 255
 ACTION_LENGTH = 64
-DETAIL_LENGTH = 500
-
-
-def new_uid() -> str:
-    """A public event id, sent as ``webhook-id``."""
-    return f"evt_{uuid4().hex}"
 
 
 def validate_target(value: str) -> None:
@@ -202,173 +195,7 @@ class Hook(Signed):
         since = row.values_list(Coalesce("failing_since", "disabled_at"), flat=True).first()
         if since is None:
             return 0
-        missed = Delivery.objects.using(row.db).filter(hook=self.pk).missed(since)
-        return missed.owe_again()
-
-
-class Event(models.Model):
-    """Something happened to an object; it owes itself to every hook until it is fanned out.
-
-    ``due_at`` is when something must be done for it next: until ``fanned_at`` is set, its
-    fan-out; after that, its result hook. Null means nothing now.
-    """
-
-    id = models.BigAutoField(primary_key=True)
-    uid = models.CharField(max_length=40, unique=True, default=new_uid, editable=False)
-    content_type = models.ForeignKey(
-        ContentType, on_delete=models.DO_NOTHING, db_constraint=False, db_index=False
-    )
-    label = models.CharField(max_length=200)
-    object_id = models.CharField(max_length=KEY_LENGTH)
-    action = models.CharField(max_length=ACTION_LENGTH)
-    using = models.CharField(max_length=100)
-    deliverer = models.CharField(max_length=255)
-    result_hook = models.BooleanField(default=False)
-    payload = models.TextField(null=True)  # noqa: DJ001 - null: rendered from the snapshot
-    snapshot = models.TextField(null=True)  # noqa: DJ001 - null: no snapshot was needed
-    error = models.CharField(max_length=DETAIL_LENGTH, blank=True)
-    #: W3C trace context of the request that caused it; null if there was none.
-    traceparent = models.CharField(max_length=55, null=True)  # noqa: DJ001
-    #: What its tracing systems say besides, as long as the standard wants it passed on.
-    tracestate = models.CharField(max_length=512, null=True)  # noqa: DJ001
-    occurred_at = models.DateTimeField(default=timezone.now)
-    due_at = models.DateTimeField(null=True)
-    epoch = models.PositiveIntegerField(default=0)
-    tries = models.PositiveIntegerField(default=0)
-    #: The newest hook there was: one that came later is not told of the past.
-    hooks_until = models.BigIntegerField(default=0)
-    fanned_to = models.BigIntegerField(default=0)
-    fanned_at = models.DateTimeField(null=True)
-    pending = models.BigIntegerField(default=0)
-    finished_at = models.DateTimeField(null=True)
-
-    class Meta:
-        indexes = [
-            NotNullIndex(fields=["due_at"], name="doh_event_due"),
-            models.Index(fields=["label", "object_id", "id"], name="doh_event_object"),
-            models.Index(fields=["finished_at"], name="doh_event_finished"),
-            ValueIndex(fields=["action", "id"], value=DELETED, name="doh_event_deleted"),
-        ]
-
-    def __str__(self) -> str:
-        return f"event {self.pk}: {self.label} {self.object_id} {self.action}"
-
-    @property
-    def name(self) -> str:
-        """``app.model.action``, as sent in the ``Doh-Event`` header."""
-        return f"{self.label}.{self.action}"
-
-
-class Batch(models.Model):
-    """Up to a few hundred pairs that are sent together, and that it owns until they are settled.
-
-    ``pairs`` is a list of ``[event id, [hook id, …]]`` and never changes; ``bodies`` holds the
-    rendered dynamic payloads as ``{"event:hook": body}``, stored before the first byte is sent.
-    ``tries`` counts the claims since an outcome was last written; an odd ``epoch`` is that of a
-    claim, at an even one the batch waits to be claimed.
-    """
-
-    id = models.BigAutoField(primary_key=True)
-    pairs = models.JSONField()
-    bodies = models.JSONField(null=True)
-    created_at = models.DateTimeField(default=timezone.now)
-    due_at = models.DateTimeField()
-    epoch = models.PositiveIntegerField(default=0)
-    tries = models.PositiveIntegerField(default=0)
-
-    class Meta:
-        indexes = [models.Index(fields=["due_at"], name="doh_batch_due")]
-        verbose_name_plural = "batches"
-
-    def __str__(self) -> str:
-        return f"batch {self.pk} at epoch {self.epoch}"
-
-
-class Delivery(models.Model):
-    """The ledger row of one pair; it appears with the pair's first outcome.
-
-    Hook and event are named without a database constraint: a hook deleted in mid-batch must not
-    abort the flush of its neighbours.
-    """
-
-    class Status(models.TextChoices):
-        """Where a delivery stands; only a waiting one is still owed."""
-
-        SUCCEEDED = "succeeded", _("succeeded")
-        WAITING = "waiting", _("waiting for the next attempt")
-        DEAD = "dead", _("dead letter")
-        CANCELLED = "cancelled", _("cancelled")
-
-    id = models.BigAutoField(primary_key=True)
-    event = models.ForeignKey(
-        Event, on_delete=models.DO_NOTHING, db_constraint=False, db_index=False
-    )
-    hook = models.ForeignKey(Hook, on_delete=models.DO_NOTHING, db_constraint=False, db_index=False)
-    status = models.CharField(max_length=10, choices=Status.choices)
-    attempts = models.PositiveSmallIntegerField(default=0)
-    due_at = models.DateTimeField(null=True)
-    batch_id = models.BigIntegerField(null=True)
-    body = models.TextField(null=True)  # noqa: DJ001 - null: the event's payload
-    status_code = models.PositiveSmallIntegerField(null=True)
-    detail = models.CharField(max_length=DETAIL_LENGTH, blank=True)
-    host = models.CharField(max_length=255, blank=True)
-    blocked = models.BooleanField(default=False, db_default=False)
-    updated_at = models.DateTimeField()
-    #: It was only deferred so far: the event's own ``pending`` still counts it.
-    pending = models.BooleanField(default=False, db_default=False, editable=False)
-    #: The first of its deferrals since the last outcome, and the slot that it was given.
-    deferred_at = models.DateTimeField(null=True, editable=False)
-    slot_at = models.DateTimeField(null=True, editable=False)
-    granted = models.PositiveSmallIntegerField(default=0, db_default=0, editable=False)
-
-    objects = DeliveryQuerySet.as_manager()
-
-    class Meta:
-        verbose_name_plural = "deliveries"
-        constraints = [
-            models.UniqueConstraint(fields=["event", "hook"], name="doh_delivery_pair"),
-        ]
-        indexes = [
-            NotNullIndex(fields=["due_at"], name="doh_delivery_due"),
-            NotNullIndex(fields=["batch_id"], name="doh_delivery_batch"),
-            ValueIndex(fields=["status", "event"], value="waiting", name="doh_delivery_waiting"),
-            ValueIndex(fields=["status", "id"], value="dead", name="doh_delivery_dead"),
-            models.Index(fields=["hook", "id"], name="doh_delivery_hook"),
-        ]
-
-    def __str__(self) -> str:
-        return f"delivery {self.pk}: {self.status}"
-
-
-class Attempt(models.Model):
-    """One POST that was not accepted."""
-
-    id = models.BigAutoField(primary_key=True)
-    delivery = models.ForeignKey(
-        Delivery, on_delete=models.CASCADE, related_name="tries", db_constraint=False
-    )
-    number = models.PositiveSmallIntegerField()
-    at = models.DateTimeField()
-    status_code = models.PositiveSmallIntegerField(null=True)
-    detail = models.CharField(max_length=DETAIL_LENGTH, blank=True)
-    elapsed = models.FloatField(_("seconds"), default=0.0)
-
-    class Meta:
-        ordering = ["number"]
-        indexes = [models.Index(fields=["at"], name="doh_attempt_at")]
-
-    def __str__(self) -> str:
-        return f"attempt {self.number} of delivery {self.delivery_id}"
-
-
-class Heartbeat(models.Model):
-    """When a chore was last begun: whoever was to send, carry and do it was alive then."""
-
-    name = models.CharField(primary_key=True, max_length=40)
-    at = models.DateTimeField()
-
-    def __str__(self) -> str:
-        return f"{self.name} at {self.at}"
+        return self.delivery_set.using(row.db).missed(since).owe_again()
 
 
 def content_type_of(model: type[models.Model], using: str | None = None) -> ContentType:
