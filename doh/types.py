@@ -12,6 +12,10 @@ from typing import Final, NamedTuple
 HOOK_DISABLED: Final = "the hook is disabled"
 #: Hooks of which a process keeps what took it time to read: 1.3 KB each.
 KEPT_HOOKS: Final = 25_000
+#: Bytes of an answer's body that are read; the rest is not worth a worker's memory.
+BODY_LIMIT: Final = 16_384
+#: Bytes of headers, interim answers included, past which an answer is none.
+HEADER_LIMIT: Final = 32_768
 #: Ports on which web servers are found, and hardly anything else.
 WEB_PORTS: Final = (80, 443, 8080, 8443)
 

@@ -21,6 +21,7 @@ REFUSED_AT_SAVE = (
     "javascript://example.com/%0aalert(1)",
     "ws://example.com/",
     "httpx://example.com/",
+    "http\u017f://example.com/",
     "http+unix://%2Fvar%2Frun%2Fdocker.sock/info",
     # User names and passwords, and what only looks like them.
     "http://user:pass@example.com/",
@@ -103,6 +104,7 @@ REFUSED_AT_SAVE = (
     "http://[]/",
     "http://[v1.x]/",
     "http://[127.0.0.1]x/",
+    "http://[127.0.0.1]/",
     "http://[::ffff:0x7f.0.0.1]/",
     "http://[1::2::3]/",
     "http://example.com:/",

@@ -8,6 +8,7 @@ import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from datetime import UTC, datetime, timedelta
+from functools import cache
 from time import monotonic
 
 import trustme
@@ -68,8 +69,14 @@ def absurd_length(sock, stop):
     stop.wait(PATIENCE)
 
 
+@cache
+def _bomb() -> bytes:
+    # Once: whoever lights fifty of them would pack all the time, and starve the good receivers.
+    return gzip.compress(b"0" * 50_000_000)
+
+
 def gzip_bomb(sock, stop):
-    body = gzip.compress(b"0" * 50_000_000)
+    body = _bomb()
     head = f"HTTP/1.1 200 OK\r\nContent-Encoding: gzip\r\nContent-Length: {len(body)}\r\n\r\n"
     sock.sendall(head.encode() + body)
 
@@ -95,6 +102,31 @@ def endless_headers(sock, stop):
     end = monotonic() + PATIENCE
     while monotonic() < end and not stop.is_set():
         sock.sendall(b"X-Endless: on and on\r\n" * 1000)
+
+
+def endless_long_headers(sock, stop):
+    sock.sendall(b"HTTP/1.1 200 OK\r\n")
+    end = monotonic() + PATIENCE
+    while monotonic() < end and not stop.is_set():
+        sock.sendall(b"X-Endless: " + b"x" * 60_000 + b"\r\n")
+
+
+def large_headers(sock, stop):
+    """Whole, and fewer than a hundred, but six megabytes of them."""
+    header = b"X-Large: " + b"x" * 60_000 + b"\r\n"
+    sock.sendall(b"HTTP/1.1 200 OK\r\n" + header * 98 + b"Content-Length: 0\r\n\r\n")
+
+
+def early_hints(sock, stop):
+    hints = b"HTTP/1.1 103 Early Hints\r\nLink: </a>\r\n\r\n"
+    processing = b"HTTP/1.1 102 Processing\r\n\r\n"
+    answer = b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok"
+    sock.sendall(hints + processing * 2 + answer)
+
+
+def endless_hints(sock, stop):
+    while not stop.wait(0.01):
+        sock.sendall(b"HTTP/1.1 103 Early Hints\r\n\r\n")
 
 
 def endless_header_line(sock, stop):

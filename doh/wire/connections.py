@@ -6,6 +6,7 @@ import time
 from collections.abc import Callable
 from concurrent.futures import Future
 from dataclasses import dataclass
+from http import HTTPStatus
 from http.client import HTTPResponse, RemoteDisconnected
 from typing import Any, Final
 
@@ -15,6 +16,7 @@ from urllib3.connectionpool import HTTPConnectionPool, HTTPSConnectionPool
 from urllib3.exceptions import ConnectTimeoutError, NameResolutionError
 
 from doh.exceptions import AddressRefusedError
+from doh.types import HEADER_LIMIT
 from doh.wire.deadline import watched
 from doh.wire.guard import INTERNET, REFUSED, Address, Policy, numeric
 from doh.wire.lookups import Found, lookups
@@ -83,14 +85,22 @@ class Adapter(HTTPAdapter):
 
 
 class _Lines:
-    """Reads the lines of an answer's head, and remembers whether an empty one ended it."""
+    """Reads the lines of an answer's head, and remembers whether an empty one ended it.
+
+    http.client takes a hundred headers of 64 KB each; a head that is larger than `HEADER_LIMIT`,
+    interim answers included, is none here.
+    """
 
     def __init__(self, source: Any) -> None:
         self._source = source
+        self._left = HEADER_LIMIT
         self.ended = False
 
-    def readline(self, limit: int = -1) -> bytes:
-        line: bytes = self._source.readline(limit)
+    def readline(self, limit: int) -> bytes:
+        line: bytes = self._source.readline(min(limit, self._left + 1))
+        self._left -= len(line)
+        if self._left < 0:
+            raise RemoteDisconnected("the headers are too long")
         self.ended = line in (b"\r\n", b"\n")
         return line
 
@@ -113,6 +123,12 @@ class _WholeResponse(HTTPResponse):
         # Of headers that can't be read urllib3 would write a log record, and the URL into it.
         if not lines.ended or self.msg.defects or self.msg.get_payload():
             raise RemoteDisconnected("the headers are not whole")
+
+    def _read_status(self) -> tuple[str, int, str]:
+        """The status; every interim answer is skipped, where http.client knows only the first."""
+        version, status, reason = super()._read_status()  # type: ignore[misc]
+        is_interim = 100 <= status < 200 and status != HTTPStatus.SWITCHING_PROTOCOLS
+        return version, HTTPStatus.CONTINUE if is_interim else status, reason
 
 
 def _pools(options: TransportOptions) -> dict[str, type[HTTPConnectionPool]]:

@@ -19,14 +19,11 @@ from urllib3.exceptions import (
 )
 
 from doh.exceptions import AddressRefusedError
-from doh.types import Answer, Failure
+from doh.types import BODY_LIMIT, Answer, Failure
 from doh.wire.connections import Adapter, TransportOptions
 from doh.wire.deadline import watchdog
 from doh.wire.guard import REFUSED
 from doh.wire.request import Request
-
-#: Bytes of an answer's body that are read; the rest is not worth a worker's memory.
-BODY_LIMIT: Final = 16_384
 
 #: Loggers that quote a target's path and query.
 _TALKATIVE: Final = ("urllib3.connectionpool", "urllib3.connection")

@@ -19,7 +19,9 @@ from doh.wire.addresses import parse_address
 MAX_TARGET: Final = 2048
 _DEFAULT_PORTS: Final = {"http": 80, "https": 443}
 _URL: Final = re.compile(
-    r"(?P<scheme>https?)://(?P<authority>[^/?#]*)(?P<rest>[^#]*)(?:#.*)?", re.IGNORECASE
+    # ASCII: without it the long s of old prints passes for an s.
+    r"(?P<scheme>https?)://(?P<authority>[^/?#]*)(?P<rest>[^#]*)(?:#.*)?",
+    re.IGNORECASE | re.ASCII,
 )
 _AUTHORITY: Final = re.compile(r"(?P<host>\[[^\[\]]*\]|[^:\[\]]*)(?::(?P<port>.*))?")
 _PORT: Final = re.compile(r"[1-9][0-9]{0,4}")
@@ -78,12 +80,12 @@ def parse_host(host: str) -> str:
     if not host:
         raise BadTargetError("the target names no host: write it as https://example.com/path")
     if host.startswith("["):
-        return _read_address(host[1:-1])
+        return _read_address(host[1:-1], version=6)
     if "%" in host:
         raise BadTargetError("the host has a % in it: write it without percent-encoding")
     name = host.translate(_ASCII_LOWER).removesuffix(".")
     if _NUMBER.fullmatch(name.rpartition(".")[2]):
-        return _read_address(name)
+        return _read_address(name, version=4)
     if not name.isascii():
         name = _to_ascii(name)
     labels = name.split(".")
@@ -135,11 +137,11 @@ def _read_port(port: str | None, default: int) -> int:
     return int(port)
 
 
-def _read_address(text: str) -> str:
+def _read_address(text: str, version: int) -> str:
     if "%" in text:
         raise BadTargetError("the host is an address with a zone: write it without %")
     address = parse_address(text)
-    if address is None:
+    if address is None or address.version != version:
         raise BadTargetError(
             "the host is no address: write IPv4 as four decimal numbers without leading zeros,"
             " IPv6 in brackets"

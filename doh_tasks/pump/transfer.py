@@ -8,14 +8,9 @@ from typing import Any, Final
 import certifi
 import pycurl
 
-from doh.types import Answer, Failure
+from doh.types import BODY_LIMIT, HEADER_LIMIT, Answer, Failure
 from doh.wire.guard import REFUSED, Address, Policy
 from doh.wire.request import Request
-
-#: Bytes of an answer's body that are kept; reading ends there.
-BODY_LIMIT: Final = 16_384
-#: Bytes of headers, interim answers included, past which an answer is none (libcurl keeps 300 KB).
-HEADER_LIMIT: Final = 32_768
 
 #: What headers end with.
 _ENDS: Final = (b"\n\r\n", b"\n\n")
@@ -102,7 +97,10 @@ class Line:
         return len(chunk)
 
     def header(self, line: bytes) -> int | None:
-        """Keep a line of the headers, interim answers included; None is as good as its length."""
+        """Keep a line of the headers, interim answers included; None is as good as its length.
+
+        libcurl would keep 300 KB.
+        """
         self.headers += line
         return None if len(self.headers) <= HEADER_LIMIT else 0
 

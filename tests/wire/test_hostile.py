@@ -23,7 +23,14 @@ def test_an_answer_that_never_ends_is_cut_off(act, hasty_post):
 
 
 @pytest.mark.parametrize(
-    "act", [hostile.endless_continue, hostile.endless_headers, hostile.endless_header_line]
+    "act",
+    [
+        hostile.endless_continue,
+        hostile.endless_hints,
+        hostile.endless_headers,
+        hostile.endless_long_headers,
+        hostile.endless_header_line,
+    ],
 )
 def test_a_peer_that_keeps_talking_is_cut_off(act, hasty_post):
     with hostile.hostile(act) as url:
@@ -41,11 +48,23 @@ def test_of_a_large_body_the_beginning_is_read_as_it_is(act, post):
 
 @pytest.mark.parametrize(
     "act",
-    [hostile.resets, hostile.nonsense, hostile.closes_in_mid_headers, hostile.closes_in_mid_body],
+    [
+        hostile.resets,
+        hostile.nonsense,
+        hostile.closes_in_mid_headers,
+        hostile.closes_in_mid_body,
+        hostile.large_headers,
+    ],
 )
 def test_a_broken_answer_is_a_failure_with_a_reason(act, post):
     with hostile.hostile(act) as url:
         assert post(url).detail == BROKEN
+
+
+def test_interim_answers_are_none(post):
+    with hostile.hostile(hostile.early_hints) as url:
+        answer = post(url)
+    assert (answer.status_code, answer.body) == (200, b"ok")
 
 
 def test_headers_that_cannot_be_read_are_a_failure_without_the_url_in_the_log(post, caplog):
