@@ -1,4 +1,4 @@
-"""The ledger: what happened, what is owed for it, and what came of that."""
+"""The tables: hooks (from `doh.hooks`), and the ledger of what is owed to them."""
 
 from __future__ import annotations
 
@@ -9,9 +9,38 @@ from django.db import models
 from django.utils import timezone
 from django.utils.translation import gettext_lazy as _
 
+from doh.hooks import (
+    ACTION_LENGTH,
+    CHANGED,
+    CREATED,
+    DELETED,
+    KEY_LENGTH,
+    Hook,
+    content_type_of,
+    validate_headers,
+    validate_target,
+)
 from doh.indexes import NotNullIndex, ValueIndex
-from doh.models.hooks import ACTION_LENGTH, DELETED, KEY_LENGTH, Hook
 from doh.querysets import DeliveryQuerySet
+
+__all__ = [
+    "ACTION_LENGTH",
+    "CHANGED",
+    "CREATED",
+    "DELETED",
+    "DETAIL_LENGTH",
+    "KEY_LENGTH",
+    "Attempt",
+    "Batch",
+    "Delivery",
+    "Event",
+    "Heartbeat",
+    "Hook",
+    "content_type_of",
+    "new_uid",
+    "validate_headers",
+    "validate_target",
+]
 
 DETAIL_LENGTH = 500
 
