@@ -58,7 +58,8 @@ class Event(models.Model):
     """
 
     id = models.BigAutoField(primary_key=True)
-    uid = models.CharField(max_length=40, unique=True, default=new_uid, editable=False)
+    #: Unique by a constraint: by the field, Django would keep a second index, for LIKE.
+    uid = models.CharField(max_length=40, default=new_uid, editable=False)
     content_type = models.ForeignKey(
         ContentType, on_delete=models.DO_NOTHING, db_constraint=False, db_index=False
     )
@@ -87,10 +88,11 @@ class Event(models.Model):
     finished_at = models.DateTimeField(null=True)
 
     class Meta:
+        constraints = [models.UniqueConstraint(fields=["uid"], name="doh_event_uid")]
         indexes = [
             NotNullIndex(fields=["due_at"], name="doh_event_due"),
             models.Index(fields=["label", "object_id", "id"], name="doh_event_object"),
-            models.Index(fields=["finished_at"], name="doh_event_finished"),
+            NotNullIndex(fields=["finished_at"], name="doh_event_finished"),
             ValueIndex(fields=["action", "id"], value=DELETED, name="doh_event_deleted"),
         ]
 

@@ -61,3 +61,17 @@ def test_a_flush_touches_the_ends_of_the_indexes(large):
 
 def test_a_fan_out_touches_the_hooks_it_takes(large):
     assert touched(ledger.match(1_000)) <= 2 * 1_000
+
+
+def test_an_event_is_entered_in_few_indexes(large):
+    """Each of its three writes enters it in all of these anew: a save pays for the first."""
+    with connection.cursor() as cursor:
+        cursor.execute(
+            "SELECT indexname FROM pg_indexes WHERE tablename = 'doh_event'"
+            " AND indexdef NOT LIKE '%WHERE%' ORDER BY 1"
+        )
+        assert [name for (name,) in cursor] == [
+            "doh_event_object",
+            "doh_event_pkey",
+            "doh_event_uid",
+        ]
