@@ -37,10 +37,5 @@ def send_trial(hook: Hook) -> Event:
 
 
 def _deliver(ring: Ring) -> None:
-    if not resolve.collection().queued:
-        inline.deliver_batch(get_journal(), ring)
-        return
-    from doh.deliverers.celery import doorbell
-
-    if not doorbell.publish([ring]):
-        get_journal().hand_back([ring])
+    send = inline.publish if resolve.collection().queued else inline.send_rings
+    send(get_journal(), [ring])

@@ -148,10 +148,12 @@ def test_a_test_event_reaches_its_hook_and_no_other(staff, bus, hook_on, receive
     assert Event.objects.get().finished_at is not None
 
 
+@pytest.mark.parametrize("what", ["collection", "element"])
 def test_a_test_event_is_queued_where_deliveries_are(
-    staff, bus, hook_on, receiver, settings, monkeypatch
+    what, staff, bus, hook_on, receiver, settings, monkeypatch
 ):
-    settings.HOOK_COLLECTION_DELIVERER = "doh.deliverers.deliver_hooks_using_task"
+    path = f"doh.deliverers.deliver_hook{'s' if what == 'collection' else ''}_using_task"
+    setattr(settings, f"HOOK_{what.upper()}_DELIVERER", path)
     monkeypatch.setattr(celery.doorbell, "_resting_until", float("inf"))
     act(staff, "hook", "send_test_event", [hook_on(bus)])
     assert receiver.posts == []

@@ -44,15 +44,19 @@ def deliver_claims(claims: Sequence[EventClaim], sender: Sender | None = None) -
 
 def send_rings(journal: Journal, rings: list[Ring], sender: Sender | None = None) -> None:
     """Send batches here, or through Celery where the element deliverer is a queued one."""
-    chosen = element()
-    if sender is None and chosen.queued:
-        from doh.deliverers.celery import doorbell
-
-        if not doorbell.publish(rings):
-            journal.hand_back(rings)
+    if sender is None and element().queued:
+        publish(journal, rings)
         return
     for ring in rings:
         deliver_batch(journal, ring, sender)
+
+
+def publish(journal: Journal, rings: list[Ring]) -> None:
+    """Have workers send batches; those that no worker could be told of are given back."""
+    from doh.deliverers.celery import doorbell
+
+    if not doorbell.publish(rings):
+        journal.hand_back(rings)
 
 
 def deliver_batch(journal: Journal, ring: Ring, sender: Sender | None = None) -> None:
