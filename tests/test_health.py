@@ -8,6 +8,7 @@ from django.contrib.auth.models import Permission
 from django.db import DatabaseError
 from django.utils import timezone
 
+from doh import views
 from doh.journal import get_journal
 from doh.journal.base import Journal
 from doh.models import Heartbeat
@@ -69,6 +70,12 @@ def test_figures_are_for_staff_that_may_view_deliveries(client, stalled, staff, 
     if told:
         assert answer.json()["detail"]["events_due"] == 0
         assert answer.json()["findings"]
+
+
+def test_a_user_model_that_knows_no_staff_gets_one_word(rf, stalled):
+    request = rf.get(DELIVERIES)
+    request.user = object()
+    assert views.deliveries(request).content == b"critical\n"
 
 
 def test_a_project_may_show_figures_to_everybody(client):
