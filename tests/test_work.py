@@ -93,7 +93,8 @@ def test_a_secret_that_cannot_be_read_costs_no_attempt_and_no_neighbour(
     assert "HOOK_ENCRYPTION_KEYS" in delivery.detail
 
 
-def test_it_works_until_it_is_interrupted(left_behind, receiver):
+@pytest.mark.parametrize("name", ["SIGINT", "SIGTERM"])
+def test_it_works_until_it_is_interrupted(name, left_behind, receiver):
     if connection.vendor == "sqlite":
         pytest.skip("another process needs a database server")
     environment = os.environ | {
@@ -104,7 +105,7 @@ def test_it_works_until_it_is_interrupted(left_behind, receiver):
     command = [sys.executable, "-m", "django", "doh_work", "--every", "0.1", "--prune-every", "1"]
     with subprocess.Popen(command, env=environment, cwd=ROOT, stdout=subprocess.PIPE) as process:
         wait_until(lambda: Delivery.objects.filter(status="succeeded").exists())
-        process.send_signal(signal.SIGINT)
+        process.send_signal(signal.Signals[name])
         assert b"Stopped." in process.communicate(timeout=30)[0]
     assert process.returncode == 0
     assert len(receiver.posts) == 1

@@ -1,5 +1,6 @@
 """``manage.py doh_work``: sweep, retry, prune and look after failing hooks without Celery."""
 
+import signal
 import time
 from argparse import ArgumentParser
 from threading import Event
@@ -45,7 +46,8 @@ class Command(BaseCommand):
             return
         pause = Event()
         tidied_at, unpruned = float("-inf"), False
-        self.stdout.write("Working; Ctrl-C ends it.")
+        self.stdout.write("Working; Ctrl-C or SIGTERM ends it.")
+        signal.signal(signal.SIGTERM, _interrupt)
         try:
             while not pause.wait(0 if unpruned else options["every"]):
                 close_old_connections()
@@ -56,3 +58,8 @@ class Command(BaseCommand):
                 unpruned = unpruned and prune(TURN).more
         except KeyboardInterrupt:
             self.stdout.write("Stopped.")
+
+
+def _interrupt(*_: object) -> None:
+    """End as for Ctrl-C: what was sent is written down first, so that it is not sent again."""
+    raise KeyboardInterrupt
