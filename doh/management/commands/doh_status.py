@@ -100,9 +100,8 @@ def _read(limits: Limits) -> _Status:
     try:
         vitals, detail = read_vitals(journal), read_detail(journal)
     except DatabaseError as error:
-        raise CommandError(
-            f"The ledger can't be read: {error}", returncode=Level.CRITICAL
-        ) from error
+        text = f"The ledger can't be read: {str(error).strip()}. Is manage.py migrate done?"
+        raise CommandError(text, returncode=Level.CRITICAL) from error
     return _Status(vitals, detail, broker, circuits, judge(vitals, limits, broker))
 
 
