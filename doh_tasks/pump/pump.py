@@ -27,8 +27,9 @@ class Pump:
     def __init__(self, flushed: Callable[[Journal, Flushed], None]) -> None:
         self._room = threading.Condition()
         self._outstanding = 0
+        self._waiting = 0
         self._capacity = fitting(conf.max_in_flight())
-        self._scribe = Scribe(flushed, self._on_written)
+        self._scribe = Scribe(flushed, self._on_written, self._is_crowded)
         self._loop = Loop(_limits(), self._capacity, self._scribe)
         # The project's code runs beside the pump: however slow, it delays no outcome.
         self._after = ThreadPoolExecutor(1, thread_name_prefix="doh-after")
@@ -39,7 +40,14 @@ class Pump:
         Those that are held until their slot take no room from others.
         """
         with self._room:
-            return self._room.wait_for(lambda: self._outstanding < self._capacity, timeout)
+            if self._has_room() or timeout == 0:
+                return self._has_room()
+            self._waiting += 1
+            self._scribe.hurry()
+            try:
+                return self._room.wait_for(self._has_room, timeout)
+            finally:
+                self._waiting -= 1
 
     def submit(
         self, journal: Journal, work: Work, watcher: type[ElementDeliverer] | None
@@ -62,6 +70,12 @@ class Pump:
         self._loop.stop()
         self._scribe.stop(max(5.0, deadline - time.monotonic()))
         self._after.shutdown(wait=True)
+
+    def _has_room(self) -> bool:
+        return self._outstanding < self._capacity
+
+    def _is_crowded(self) -> bool:
+        return self._waiting > 0
 
     def _on_written(self, flight: Flight, number: int, seen: list[Seen]) -> None:
         if flight.watcher is not None:

@@ -25,6 +25,8 @@ logger = logging.getLogger(__name__)
 #: Outcomes of a flight that are written at once, and seconds that the first of them may wait.
 FLUSH_SIZE: Final = 500
 FLUSH_EVERY: Final = 0.5
+#: The same while somebody waits for room, which outcomes take up until they are written.
+FLUSH_SOON: Final = 0.1
 #: Seconds between looks at the flights, and before a database that failed is asked again.
 TICK: Final = 0.25
 PAUSE: Final = 1.0
@@ -37,16 +39,19 @@ class Scribe:
     """Writes what lands.
 
     ``flushed`` is told what each flush ended; ``written`` how many pairs of a flight are no
-    longer in our hands, with the answers that the project wants to see.
+    longer in our hands, with the answers that the project wants to see. ``crowded`` says whether
+    somebody waits for room.
     """
 
     def __init__(
         self,
         flushed: Callable[[Journal, Flushed], None],
         written: Callable[[Flight, int, list[Seen]], None],
+        crowded: Callable[[], bool],
     ) -> None:
         self._flushed = flushed
         self._written = written
+        self._crowded = crowded
         self._news: deque[_News | None] = deque()
         self._bell = threading.Event()
         self._flights: dict[int, Flight] = {}
@@ -74,6 +79,10 @@ class Scribe:
         """So many jobs of a flight were never started, and won't be."""
         self._news.append((flight, None, left))
         self._counted(flight, left)
+
+    def hurry(self) -> None:
+        """Look whether there is something to write: it is crowded."""
+        self._bell.set()
 
     def stop(self, patience: float) -> None:
         """Write what has landed and hand every open batch back; at most so many seconds."""
@@ -104,10 +113,15 @@ class Scribe:
 
     def _hear(self) -> None:
         """Wait for news, and take it in; with nothing in the air nobody needs a look at a time."""
-        self._bell.wait(TICK if self._flights or self._news else None)
+        self._bell.wait(self._patience())
         self._bell.clear()
         while self._news:
             self._take(self._news.popleft())
+
+    def _patience(self) -> float | None:
+        if not (self._flights or self._news):
+            return None
+        return FLUSH_SOON / 2 if self._crowded() else TICK
 
     def _take(self, news: _News | None) -> None:
         if news is None:
@@ -133,7 +147,8 @@ class Scribe:
         """Write what is complete, many or old; prolong the lease once a third of it is used up."""
         now = time.monotonic()
         many = len(flight.unwritten) >= FLUSH_SIZE
-        old = bool(flight.unwritten) and flight.oldest <= now - FLUSH_EVERY
+        age = FLUSH_SOON if self._crowded() else FLUSH_EVERY
+        old = bool(flight.unwritten) and flight.oldest <= now - age
         if flight.missing == 0 or many or old:
             self._flush(flight)
         elif not flight.lost:

@@ -13,8 +13,8 @@ DOCS = ROOT / "docs"
 #: Seconds of looking at how busy the machine is with something else.
 LOOK = 5.0
 GOALS = (
-    "P1", "P2", "P3", "P4", "P5", "P6", "P7", "P8", "P9", "P10", "prune", "pump", "pools",
-    "telemetry",
+    "P1", "P2", "P3", "P4", "P5", "P6", "P7", "P8", "P9", "P10", "phases", "prune", "pump",
+    "pools", "telemetry",
 )  # fmt: skip
 
 
@@ -101,6 +101,7 @@ def _goals() -> dict[str, Callable[..., Iterator[object]]]:
     from tests.bench import (
         ledger,
         neighbours,
+        phases,
         pools,
         pruning,
         pump,
@@ -113,8 +114,8 @@ def _goals() -> dict[str, Callable[..., Iterator[object]]]:
 
     found = (
         throughput.p1, throughput.p2, saving.p3, saving.p4, throughput.p5,
-        ledger.p6, waiting.p7, waiting.p8, neighbours.p9, slow.p10, pruning.prune,
-        pump.pump, pools.pools, telemetry.telemetry,
+        ledger.p6, waiting.p7, waiting.p8, neighbours.p9, slow.p10, phases.phases,
+        pruning.prune, pump.pump, pools.pools, telemetry.telemetry,
     )  # fmt: skip
     return dict(zip(GOALS, found, strict=True))
 

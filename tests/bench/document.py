@@ -17,6 +17,7 @@ from tests.bench.simulate import Costs, tell
 
 DOCS: Final = Path(__file__).parents[2] / "docs"
 _TABLES: Final[dict[str, Callable[[list[Figure]], str]]] = {
+    "phases": report.pivot,
     "pump": report.pivot,
     "pools": report.pivot,
     "prune": report.markdown,

@@ -10,11 +10,13 @@ from doh.context import CurrentHook
 from doh.dispatch import Job, Work
 from doh.journal import BatchClaim, Owed
 from doh.wire.request import Message
+from doh.wire.signing import Keyring, new_secret
 from doh.wire.target import parse_target
 from doh_tasks.limits import reporting
 from doh_tasks.limits.store import _source, host_key
 
 SECOND = 1_000_000
+KEYRING = Keyring.of(new_secret(), None)
 HOST = "a.example"
 
 
@@ -106,7 +108,7 @@ def make_work():
         for _ in range(number):
             one = next(numbers)
             message = Message("evt_1", "app.vehicle.changed", "1", one)
-            current = CurrentHook(hook, "whsec_", message)
+            current = CurrentHook(hook, KEYRING, message)
             pair = Owed(one, hook, **owed)
             jobs.append(
                 Job(pair, target, current, "{}", parse_target(target), None, rate, hold=hold)

@@ -6,9 +6,10 @@ from types import SimpleNamespace
 import pytest
 
 from doh.journal import Flushed
-from doh_tasks.pump import Pump
+from doh_tasks.pump import Pump, scribe
 
 HOUR = 3600.0
+LEASE = SimpleNamespace(starts_until=float("inf"), keep=lambda: True)
 
 
 class Ledger:
@@ -33,9 +34,22 @@ def pump(settings):
 def test_what_is_held_until_its_slot_takes_no_room_and_is_handed_back_at_the_end(pump, make_work):
     ledger = Ledger()
     work = make_work(5, hold=HOUR)
-    lease = SimpleNamespace(starts_until=float("inf"), keep=lambda: True)
-    pump.submit(ledger, replace(work, lease=lease), None)
+    pump.submit(ledger, replace(work, lease=LEASE), None)
     assert pump.wait_for_room(10)
     pump.stop(1)
     assert ledger.handed_back == [work.claim.ring]
     assert pump.wait_for_room(0)
+
+
+def test_outcomes_beside_a_straggler_are_written_at_once_when_somebody_waits_for_room(
+    pump, make_work, receiver, monkeypatch
+):
+    monkeypatch.setattr(scribe, "FLUSH_EVERY", HOUR)
+    slow, quick = (make_work(target=receiver.url(path)) for path in ("/hold/", "/ok/"))
+    work = replace(slow, jobs=(*slow.jobs, *quick.jobs), lease=LEASE)
+    flight = pump.submit(Ledger(), work, None)
+    assert pump.wait_for_room(30)
+    assert not flight.done.is_set()
+    receiver.release()
+    pump.stop(30)
+    assert flight.done.is_set()
