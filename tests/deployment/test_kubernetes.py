@@ -21,6 +21,7 @@ from tests.deployment.queues import needed, queues_of
 KUBERNETES = sample.ROOT / "deploy" / "kubernetes"
 COMPOSE = sample.ROOT / "deploy" / "compose" / "compose.yaml"
 DOCKERFILE = (sample.ROOT / "deploy" / "compose" / "Dockerfile").read_text()
+SETTINGS = (sample.ROOT / "deploy" / "demo" / "project" / "settings.py").read_text()
 OVERLAYS = ("small", "large")
 VERSIONS = ("1.31", "1.34")
 #: KEDA's own: no schema comes along, so these are written, and not checked.
@@ -170,6 +171,7 @@ def test_what_lasts_is_probed(overlay: str):
 def test_workers_are_ready_when_they_answer_and_live_while_they_touch_a_file(overlay: str):
     (config,) = of_kind(overlay, "ConfigMap").values()
     file = Path(config["data"]["HOOK_HEARTBEAT_PATH"])
+    assert 'environ.get("HOOK_HEARTBEAT_PATH")' in SETTINGS
     workers = [
         container(one)
         for one in of_kind(overlay, "Deployment").values()

@@ -54,7 +54,7 @@ HOOK_ELEMENT_DELIVERER = "vehicles.hooks.Element.delay"
 # Such as 127.0.0.1:9810: where the worker's first process is to be asked for its metrics.
 HOOK_METRICS_LISTEN = os.environ.get("HOOK_METRICS_LISTEN")
 # A file that a worker touches as long as it lives.
-HOOK_HEARTBEAT_FILE = os.environ.get("HOOK_HEARTBEAT_FILE")
+HOOK_HEARTBEAT_PATH = os.environ.get("HOOK_HEARTBEAT_PATH")
 # Seconds before each attempt. The real schedule takes days; a demo has a minute.
 HOOK_RETRY_SCHEDULE = [0, 1, 1, 2]
 if keys := os.environ.get("HOOK_ENCRYPTION_KEYS"):
