@@ -27,7 +27,11 @@ def errors_of(act):
     return refused.value.message_dict
 
 
-@pytest.mark.parametrize("target", REFUSED_AT_SAVE[::7])
+#: Some, without those that no database can be asked for.
+ASKED_FOR = [target for target in REFUSED_AT_SAVE if "\x00" not in target][::7]
+
+
+@pytest.mark.parametrize("target", ASKED_FOR)
 def test_code_and_forms_get_the_same_error(target, bus, user):
     fields = {"user": user, "content_object": bus, "target": target}
     hook = Hook(**fields)
