@@ -40,6 +40,10 @@ class Watched:
         self.tracers.add_span_processor(SimpleSpanProcessor(self._exporter))
 
     def readings(self):
+        """What is not at nothing."""
+        return {name: value for name, value in self.series().items() if value}
+
+    def series(self):
         """Values by metric and attributes; of a histogram the number of values."""
         data = self._reader.get_metrics_data()
         return {
@@ -100,6 +104,14 @@ def test_events_outcomes_and_attempts_are_counted(watched, bus, hook_on, receive
             ("http.response.status_code", 503),
         ): 1,
         ("doh.attempt.duration", ("error.type", "no_answer"), method): 1,
+    }
+
+
+def test_counters_begin_at_nothing_so_that_a_first_burst_is_an_increase(watched):
+    outcomes = (*Delivery.Status.values, "deferred")
+    assert watched.series() == {
+        **{("doh.deliveries", ("doh.outcome", outcome)): 0 for outcome in outcomes},
+        ("doh.limits.unavailable",): 0,
     }
 
 
@@ -221,7 +233,7 @@ def test_gauges_tell_what_is_owed_and_for_how_long(bus, hook_on, receiver, setti
     get_journal().beat()
     watched = Watched()
     observe(watched.meters.get_meter("doh"))
-    found = watched.readings()
+    found = watched.series()
     assert found["doh.dead_letters",] == 1
     assert found["doh.hooks.disabled",] == 1
     assert found["doh.sweep.age",] < 60

@@ -16,6 +16,7 @@ from opentelemetry.trace import Link, Span, SpanKind, StatusCode, TracerProvider
 from opentelemetry.trace.propagation.tracecontext import TraceContextTextMapPropagator
 
 from doh.journal import Settled
+from doh.models import Delivery
 from doh.telemetry.seam import Post, Telemetry
 from doh.types import Outcome, Trace, Verdict
 from doh.version import VERSION
@@ -51,6 +52,10 @@ class OTel(Telemetry):
         self._unlimited = meter.create_counter(
             "doh.limits.unavailable", "{failure}", "Times that limits could not be asked for."
         )
+        # From nothing: the first burst of a new process is an increase, too.
+        self._unlimited.add(0)
+        for outcome in _OUTCOMES:
+            self._deliveries.add(0, {"doh.outcome": outcome})
         self._duration = meter.create_histogram(
             "doh.attempt.duration",
             "s",
@@ -139,6 +144,10 @@ class _TracedPost(Post):
             self._span.set_status(StatusCode.ERROR)
         self._span.end()
         self._span = None
+
+
+#: What `_outcome_of` can say.
+_OUTCOMES: Final = (*Delivery.Status.values, str(Verdict.DEFERRED))
 
 
 def _outcome_of(one: Settled) -> str:
