@@ -13,7 +13,7 @@ SERVICES := $(BIN)/python deploy/demo/services.py .demo/services --
 THROWAWAY := $(BIN)/python deploy/demo/services.py --throwaway .demo/services --
 BENCH = PYTHONPATH=$(CURDIR)/deploy/demo:$(CURDIR) $(SERVICES) $(BIN)/python
 
-.PHONY: help setup bench bench-docs bench-pools bench-small demo demo-serve demo-check test test-databases test-rabbitmq bench-rate-limit faults faults-small verify-js lint bandit audit types imports wheel wheel-check clean browser deploy-check several-hosts image-check observe-check
+.PHONY: help setup bench bench-docs bench-pools bench-small demo demo-serve demo-check test test-databases test-rabbitmq bench-rate-limit faults faults-small verify-js lint bandit audit types imports wheel wheel-check clean browser deploy-check several-hosts image-check observe-check runbook-check
 
 help:  ## Say what can be made
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
@@ -77,6 +77,9 @@ browser: $(TOOLS)  ## See Flower and the admin in Debian's chromium (SCREENSHOTS
 
 observe-check: $(TOOLS)  ## Have Debian's prometheus scrape a real run: alerts, and every panel of the dashboard
 	$(BIN)/python -m pytest tests/deployment/test_observe.py
+
+runbook-check: $(TOOLS)  ## Make every alert fire, and follow the runbook until it resolves (4 min, as root)
+	$(BIN)/python -m pytest tests/deployment/test_runbook.py
 
 deploy-check: $(TOOLS)  ## Open what is in deploy with the tools it is for, and run its commands
 	$(BIN)/python -m pytest $(addprefix tests/deployment/test_,$(addsuffix .py,$(DEPLOYMENTS)))

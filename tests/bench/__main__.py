@@ -14,7 +14,7 @@ DOCS = ROOT / "docs"
 LOOK = 5.0
 GOALS = (
     "P1", "P2", "P3", "P4", "P5", "P6", "P7", "P8", "P9", "P10", "phases", "prune", "pump",
-    "pools", "telemetry",
+    "pools", "telemetry", "disk",
 )  # fmt: skip
 
 
@@ -99,6 +99,7 @@ def _measured(run: Any, about: dict[str, Any], options: argparse.Namespace) -> l
 
 def _goals() -> dict[str, Callable[..., Iterator[object]]]:
     from tests.bench import (
+        disk,
         ledger,
         neighbours,
         phases,
@@ -115,7 +116,7 @@ def _goals() -> dict[str, Callable[..., Iterator[object]]]:
     found = (
         throughput.p1, throughput.p2, saving.p3, saving.p4, throughput.p5,
         ledger.p6, waiting.p7, waiting.p8, neighbours.p9, slow.p10, phases.phases,
-        pruning.prune, pump.pump, pools.pools, telemetry.telemetry,
+        pruning.prune, pump.pump, pools.pools, telemetry.telemetry, disk.disk,
     )  # fmt: skip
     return dict(zip(GOALS, found, strict=True))
 

@@ -16,6 +16,7 @@ from django.contrib.auth import get_user_model
 from django.contrib.contenttypes.models import ContentType
 from django.core.management import call_command
 from django.db import connection
+from django.db.models import Model
 from processes import running, workers
 from vehicles.models import Vehicle
 
@@ -96,9 +97,9 @@ def wal() -> float:
     return _asked("SELECT pg_wal_lsn_diff(pg_current_wal_insert_lsn(), '0/0')")
 
 
-def ledger_size() -> float:
-    """Bytes of the deliveries, with their indexes."""
-    return _asked("SELECT pg_total_relation_size('doh_delivery')")
+def size_of(model: type[Model]) -> float:
+    """Bytes of a table, with its indexes."""
+    return _asked(f"SELECT pg_total_relation_size('{model._meta.db_table}')")
 
 
 def _asked(sql: str) -> float:

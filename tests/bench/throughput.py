@@ -5,6 +5,7 @@ from collections.abc import Iterator
 
 from django.db import transaction
 
+from doh.models import Delivery
 from tests.bench import peer, stage
 from tests.bench.figures import Figure, Series, at_least, at_most
 from tests.bench.receiver import Receiver
@@ -29,7 +30,7 @@ def p1(run: Run) -> Iterator[Figure]:
             ours = Series.of([fanned_out(bus, receiver, number)[0] for _ in range(run.repeat)])
             costs = spent.seconds()
             logged = stage.wal() - logged
-            stored = stage.ledger_size()
+            stored = stage.size_of(Delivery)
         theirs = peer.rates("fanout", receiver, run.scale.peer, run.repeat)
     what = f"one event to {number:,} hooks"
     yield at_least(0.4, "P1", what, "POST/s", ours, "bare CurlMulti loop", bare)

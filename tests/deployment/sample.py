@@ -88,6 +88,13 @@ class Commands:
         process.terminate()
         assert _ended(process), f"{name} did not end in {GRACE} s:\n{self.log(name)[-1500:]}"
 
+    def signal(self, name: str, what: signal.Signals) -> None:
+        """Send a signal to one and its children; after SIGKILL, wait until it is gone."""
+        process = self._running[name]
+        os.killpg(process.pid, what)
+        if what == signal.SIGKILL:
+            self._running.pop(name).wait()
+
     def is_up(self, name: str) -> bool:
         """Whether it runs."""
         return self._running[name].poll() is None
@@ -95,6 +102,10 @@ class Commands:
     def all_up(self) -> bool:
         """Whether all of them run."""
         return all(self.is_up(name) for name in self._running)
+
+    def names(self) -> list[str]:
+        """Those that were started, and not stopped."""
+        return list(self._running)
 
     def logs(self) -> str:
         """The end of what each said."""
