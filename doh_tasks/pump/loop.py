@@ -1,5 +1,6 @@
 """The thread that drives libcurl: hundreds of transfers over one selector."""
 
+import logging
 import random
 import selectors
 import socket
@@ -14,6 +15,7 @@ from typing import Any, Final, Protocol
 import pycurl
 
 from doh.dispatch import Job
+from doh.exceptions import stack_of
 from doh.types import Answer, Deferred, Failure
 from doh_tasks.limits import BUSY
 from doh_tasks.pump.flight import Flight
@@ -27,6 +29,9 @@ from doh_tasks.pump.transfer import (
     read_failure,
 )
 
+logger = logging.getLogger(__name__)
+
+_UNMADE: Final = "the request could not be made"
 #: Seconds that the loop sleeps at most; it is woken for everything that matters.
 _NAP: Final = 1.0
 _IDLE_LINES: Final = 256
@@ -192,9 +197,12 @@ class Loop:
         try:
             line.load(job.request(), addresses, self._limits.less(spent))
             self._multi.add_handle(line.handle)
-        except (pycurl.error, UnicodeError) as error:
+        except Exception as error:  # noqa: BLE001 - it costs one POST, and not the thread
             line.handle.close()
-            self._land(flight, job, Failure(f"the request could not be made: {error}"))
+            told = isinstance(error, pycurl.error | UnicodeError)
+            if not told:
+                logger.error("A request could not be made: %s", stack_of(error))
+            self._land(flight, job, Failure(f"{_UNMADE}: {error}" if told else _UNMADE))
             return
         self._air[line.handle] = _Transfer(flight, job, line)
 

@@ -50,7 +50,7 @@ ROWS = (
     Row(11, "noisy neighbours", "rows.receivers:noisy"),
     Row(12, "two sweeps, every message three times", "rows.brokers:repeated", BOTH),
     Row(13, "a chord or its body killed", "rows.workers:chord_body", BOTH),
-    Row(14, "a rolling upgrade", "rows.upgrade:rolling", BOTH),
+    Row(14, "a rolling upgrade and the way back", "rows.upgrade:rolling", BOTH),
     Row(15, "hook, user, object deleted before the flush", "rows.web:deleted"),
 )
 

@@ -13,12 +13,14 @@ LEASE = SimpleNamespace(starts_until=float("inf"), keep=lambda: True)
 
 
 class Ledger:
-    """A journal that only notes what is handed back."""
+    """A journal that only notes what is settled and handed back."""
 
     def __init__(self):
         self.handed_back = []
+        self.details = []
 
     def flush(self, ring, settled, *, done):
+        self.details += [one.outcome.detail for one in settled]
         return Flushed()
 
     def hand_back(self, rings):
@@ -53,3 +55,15 @@ def test_outcomes_beside_a_straggler_are_written_at_once_when_somebody_waits_for
     receiver.release()
     pump.stop(30)
     assert flight.done.is_set()
+
+
+def test_a_request_that_cannot_be_made_costs_no_other(pump, make_work, receiver, caplog):
+    ledger = Ledger()
+    bad, good = (make_work(target=receiver.url("/ok/")) for _ in range(2))
+    (broken,) = bad.jobs
+    broken = replace(broken, hook=replace(broken.hook, keyring=object()))
+    work = replace(good, jobs=(broken, *good.jobs), lease=LEASE)
+    assert pump.submit(ledger, work, None).done.wait(30)
+    pump.stop(30)
+    assert sorted(ledger.details) == ["", "the request could not be made"]
+    assert "AttributeError" in caplog.text

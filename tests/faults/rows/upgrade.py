@@ -1,4 +1,4 @@
-"""Old and new workers side by side, with a migration in between."""
+"""Old and new workers side by side, with a migration in between, and the way back."""
 
 import os
 import shutil
@@ -32,7 +32,8 @@ _SIGNATURE = "def deliver_batch(batch_id: int, epoch: int) -> None:"
 
 
 def rolling(world: World) -> None:
-    """Row 14: the tables are migrated under old workers, then new workers join and replace them."""
+    """Row 14: the tables are migrated under old workers, then new workers join and replace
+    them, and are replaced by old ones again."""
     third, pace = world.size(500, 50), world.size(50, 20)
     world.usual_hooks()
     world.crew.deploy(elements=1)
@@ -42,24 +43,39 @@ def rolling(world: World) -> None:
     world.crew.root = new
     migrating = world.crew.python("migrate", "-m", "django", "migrate", "--verbosity", "0")
     world.produced(migrating)
-    world.crew.start_worker("element-new", ELEMENT, CHILDREN)
-    world.crew.start_worker("collection-new", COLLECTION, 1)
-    world.crew.ready("element-new")
-    world.crew.ready("collection-new")
-    # Side by side, then with the old ones asked to stop in the middle, then the new ones alone.
+    _join(world, "new")
+    # Side by side, then the old ones are asked to stop in the middle: the new ones alone.
     webs.append(world.produce(third, pace))
-    reached = world.delivered() + third
-    world.wait(lambda: world.delivered() > reached)
-    for name in ("element0", "collection"):
-        world.crew.processes[name].send_signal(signal.SIGTERM)
-        world.result.kills += 1
-        world.crew.wait(name)
+    _relieve(world, ("element0", "collection"), third)
     webs.append(world.produce(third, pace))
+    # The way back: the old release again, on the tables of the new one.
+    world.crew.root = ROOT
+    _join(world, "again")
+    webs.append(world.produce(third, pace))
+    _relieve(world, ("element-new", "collection-new"), third)
     for web in webs:
         world.produced(web)
     world.settle()
     _check_senders(world)
     world.judge()
+
+
+def _join(world: World, which: str) -> None:
+    """Start workers of the present release beside those that run."""
+    world.crew.start_worker(f"element-{which}", ELEMENT, CHILDREN)
+    world.crew.start_worker(f"collection-{which}", COLLECTION, 1)
+    world.crew.ready(f"element-{which}")
+    world.crew.ready(f"collection-{which}")
+
+
+def _relieve(world: World, names: tuple[str, ...], deliveries: int) -> None:
+    """Ask workers to stop once so many more deliveries were made."""
+    reached = world.delivered() + deliveries
+    world.wait(lambda: world.delivered() > reached)
+    for name in names:
+        world.crew.processes[name].send_signal(signal.SIGTERM)
+        world.result.kills += 1
+        world.crew.wait(name)
 
 
 def _check_senders(world: World) -> None:
