@@ -14,6 +14,7 @@ from doh import conf
 from doh.silence import silenced
 from tests.bench import peer, stage
 from tests.bench.figures import Figure, Series, at_most
+from tests.bench.receiver import Receiver
 from tests.bench.run import Run
 
 
@@ -65,17 +66,9 @@ def p4(run: Run) -> Iterator[Figure]:
         stage.clear()
         bus = stage.vehicle()
         stage.hook_up([bus], stage.targets(receiver, 1))
-        with run.stage.workers():
-            taken = []
-            for _ in range(run.scale.arrivals):
-                time.sleep(random.uniform(0.05, 0.15))
-                receiver.forget()
-                start = time.time()
-                bus.save()
-                receiver.wait_for(1)
-                taken.append((receiver.seen()[0].came - start) * 1000)
+        arrived = [_arrivals(run, bus, receiver, here=here) for here in (False, True)]
         theirs = peer.latencies(receiver, min(50, run.scale.arrivals))
-    ours = Series.of(taken)
+    ours, here = map(Series.of, arrived)
     yield Figure(
         "P4",
         "save to arrival, idle system",
@@ -87,6 +80,23 @@ def p4(run: Run) -> Iterator[Figure]:
         ours.median <= 20,
     )
     yield at_most(40, "P4", "save to arrival, 99 of 100", "ms", Series.of([ours.at(0.99)]))
+    what = "save to arrival, delivered where it was collected"
+    yield Figure("P4", what, "ms", here)
+    yield Figure("P4", f"{what}, 99 of 100", "ms", Series.of([here.at(0.99)]))
+
+
+def _arrivals(run: Run, bus: Vehicle, receiver: Receiver, *, here: bool) -> list[float]:
+    """Milliseconds from saves to their arrival, with workers that have just started."""
+    taken = []
+    with stage.told("BENCH_HERE", "1" if here else ""), run.stage.workers():
+        for _ in range(run.scale.arrivals):
+            time.sleep(random.uniform(0.05, 0.15))
+            receiver.forget()
+            start = time.time()
+            bus.save()
+            receiver.wait_for(1)
+            taken.append((receiver.seen()[0].came - start) * 1000)
+    return taken
 
 
 def _saves(bus: Vehicle, number: int) -> tuple[float, float, float, float]:

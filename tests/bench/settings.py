@@ -14,4 +14,6 @@ HOOK_ALLOWED_NETWORKS = ["127.0.0.0/8"]
 if _first := os.environ.get("BENCH_METRICS"):
     # Each worker has ports of its own: `tests.bench.telemetry`.
     HOOK_METRICS_LISTEN = f"127.0.0.1:{int(_first) + 10 * ('element@%h' in sys.argv)}"
+# What P4 measures both ways.
+HOOK_DELIVER_WHERE_COLLECTED = bool(os.environ.get("BENCH_HERE"))
 HOOK_CA_BUNDLE = os.environ.get("BENCH_CA_BUNDLE")

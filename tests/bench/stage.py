@@ -73,6 +73,16 @@ class Stage:
         return " ready." in log.read_text()
 
 
+@contextmanager
+def told(name: str, value: str) -> Iterator[None]:
+    """Workers that start now find a variable of `tests.bench.settings` in their environment."""
+    os.environ[name] = value
+    try:
+        yield
+    finally:
+        del os.environ[name]
+
+
 def migrate() -> None:
     """Create the tables, and somebody who owns hooks."""
     call_command("migrate", verbosity=0, stdout=StringIO())

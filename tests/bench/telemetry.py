@@ -1,6 +1,5 @@
 """What telemetry costs: off, with metrics, and with metrics on the trace of a request."""
 
-import os
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager, nullcontext
@@ -79,11 +78,8 @@ def _listening(way: str) -> Iterator[int | None]:
         yield None
         return
     first = free_ports(2 * PORTS)
-    os.environ["BENCH_METRICS"] = str(first)
-    try:
+    with stage.told("BENCH_METRICS", str(first)):
         yield first
-    finally:
-        del os.environ["BENCH_METRICS"]
 
 
 @contextmanager
