@@ -66,6 +66,7 @@ def write_json(path: Path, results: Sequence[Result]) -> None:
     """The results, with the day and the machine."""
     day = datetime.now(UTC).date().isoformat()
     text = {"day": day, "machine": machine(), "results": [asdict(one) for one in results]}
+    path.parent.mkdir(parents=True, exist_ok=True)
     path.write_text(json.dumps(text, indent=1) + "\n")
 
 
