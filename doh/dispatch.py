@@ -1,6 +1,6 @@
 """From a claimed batch to signed requests, and from their outcomes to what is written."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Container, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 
@@ -196,20 +196,28 @@ def _ended(
 ) -> dict[Pair, Outcome]:
     """The outcomes of the pairs that are not to be sent any more, whatever their payload."""
     ended: dict[Pair, Outcome] = {}
-    candidates = []
     for owed in claim.owed:
-        event, hook = events.get(owed.event_id), hooks.get(owed.hook_id)
-        detail = _why_ended(event, hook, now)
-        if event is None or hook is None or detail:
+        detail = _why_ended(events.get(owed.event_id), hooks.get(owed.hook_id), now)
+        if detail:
             verdict = Verdict.GONE if detail == HOOK_DISABLED else Verdict.CANCELLED
             ended[owed.pair] = _no_post(verdict, detail)
-        else:
-            candidates.append(
-                Candidate(
-                    hook.id, hook.user_id, event.id, event.label, event.object_id, event.action
-                )
+    owners = {hook.user_id for hook in hooks.values()}
+    return ended | refusals(owners, _candidates(claim, events, hooks, ended), journal.alias)
+
+
+def _candidates(
+    claim: BatchClaim,
+    events: Mapping[int, EventRow],
+    hooks: Mapping[int, Recipient],
+    ended: Container[Pair],
+) -> Iterator[Candidate]:
+    """Those of a batch's pairs that may be sent, for all that is known so far."""
+    for owed in claim.owed:
+        if owed.pair not in ended:
+            event, hook = events[owed.event_id], hooks[owed.hook_id]
+            yield Candidate(
+                hook.id, hook.user_id, event.id, event.label, event.object_id, event.action
             )
-    return ended | refusals(candidates, journal.alias)
 
 
 def _why_ended(event: EventRow | None, hook: Recipient | None, now: datetime) -> str:
@@ -232,7 +240,7 @@ def _job(owed: Owed, event: EventRow, hook: Recipient, terms: _Terms) -> Job | O
         # The body comes first: a secret that can't be read yet must not cost the pair its payload.
         body = terms.bodies.body(owed, event)
         keyring = hook.keyring(terms.keys)
-        headers = hook.headers()
+        headers = hook.headers(terms.keys)
     except (BadTargetError, BadHeadersError) as error:
         return Outcome(Verdict.DEAD, str(error), attempted=False, disable=str(error))
     except PayloadError as error:

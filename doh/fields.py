@@ -17,7 +17,7 @@ from django.views.decorators.debug import sensitive_variables
 
 from doh import conf
 from doh.exceptions import SecretUnreadableError
-from doh.types import KEPT_HOOKS, Secret
+from doh.types import Secret
 
 if TYPE_CHECKING:
     _TextField = models.TextField[Any, Any]
@@ -45,7 +45,13 @@ def decrypt(token: str, keys: Keys | None = None) -> str:
 
     ``keys`` are the `current_keys`, for whoever decrypts many.
     """
-    return _decrypt(token, current_keys() if keys is None else keys)
+    try:
+        return Secret(_box(current_keys() if keys is None else keys).decrypt(token).decode())
+    except InvalidToken as error:
+        raise SecretUnreadableError(
+            "A hook's secret can't be decrypted: put the key it was written with back into"
+            " HOOK_ENCRYPTION_KEYS (or SECRET_KEY_FALLBACKS)."
+        ) from error
 
 
 def is_newest(token: str) -> bool:
@@ -87,18 +93,6 @@ def _derive(secret_key: str | bytes) -> str:
 @lru_cache(maxsize=4)
 def _box(keys: tuple[str, ...]) -> MultiFernet:
     return MultiFernet([Fernet(key) for key in keys])
-
-
-# A worker decrypts the same secrets over and over: 20 microseconds each without the cache.
-@lru_cache(maxsize=KEPT_HOOKS)
-def _decrypt(token: str, keys: tuple[str, ...]) -> str:
-    try:
-        return Secret(_box(keys).decrypt(token).decode())
-    except InvalidToken as error:
-        raise SecretUnreadableError(
-            "A hook's secret can't be decrypted: put the key it was written with back into"
-            " HOOK_ENCRYPTION_KEYS (or SECRET_KEY_FALLBACKS)."
-        ) from error
 
 
 class EncryptedTextField(_TextField):
@@ -192,6 +186,6 @@ class SecretDict(dict[str, str]):
         return f"<{', '.join(self) or 'no'} (values not shown)>"
 
 
-def read_headers(token: str | None) -> dict[str, str]:
+def read_headers(token: str | None, keys: Keys | None = None) -> dict[str, str]:
     """The headers that a stored token stands for; raises `SecretUnreadableError` if no key fits."""
-    return json.loads(decrypt(token)) if token else {}
+    return json.loads(decrypt(token, keys)) if token else {}

@@ -42,21 +42,25 @@ class Candidate(NamedTuple):
 MayReceive = Callable[[Sequence[Candidate]], Iterable[Candidate]]
 
 
-def refusals(candidates: Sequence[Candidate], alias: str) -> dict[Pair, Outcome]:
-    """The outcomes of those that are not to be sent: one query for the owners, one call.
+def refusals(
+    owners: Collection[Any], candidates: Iterable[Candidate], alias: str
+) -> dict[Pair, Outcome]:
+    """The outcomes of those that are not to be sent: one query for their owners, one call.
 
     What the project's callable does not allow is cancelled; where it fails, nothing is sent, and
-    it is asked again later.
+    it is asked again later. Where all owners are active and there is no callable, the candidates
+    are not looked at, nor made.
     """
-    if not candidates:
+    inactive = _inactive(owners, alias) if owners else set()
+    if not inactive and conf.may_receive() is None:
         return {}
-    inactive = _inactive({one.user_id for one in candidates}, alias)
-    refused = {
-        one.pair: _no_post(Verdict.CANCELLED, "its owner is inactive")
-        for one in candidates
-        if one.user_id in inactive
-    }
-    asked = [one for one in candidates if one.user_id not in inactive]
+    refused: dict[Pair, Outcome] = {}
+    asked = []
+    for one in candidates:
+        if one.user_id in inactive:
+            refused[one.pair] = _no_post(Verdict.CANCELLED, "its owner is inactive")
+        else:
+            asked.append(one)
     return refused | _not_allowed(asked)
 
 

@@ -12,7 +12,7 @@ from doh.deliverers.celery import doorbell
 from doh.deliverers.project import keep_built_in
 from doh.deliverers.resolve import collection, element, uses_eventlet
 from doh.exceptions import HookConfigurationError
-from doh.fanout import fan_out
+from doh.fanout import fan_out, first_slice
 from doh.journal import EventClaim, Journal, Ring, get_journal
 from doh.names import COLLECT, DELIVER_BATCH
 from doh.telemetry import telemetry
@@ -51,13 +51,13 @@ def collect(bell: str = "") -> None:
 
 
 def _collect_at_once(journal: Journal, until: float) -> None:
-    """Fan out what is fresh and fits into one slice: nearly everything, nearly always."""
+    """Fan out what is fresh and fits into the first slice: nearly everything, nearly always."""
     deliverer = _built_in()
     while deliverer is not None:
         found = journal.fan_out_at_once(
             deliverer,
             CLAIM,
-            conf.slice_size(),
+            first_slice(),
             batch_size=conf.batch_size(),
             queue_lease=conf.queue_lease(),
         )

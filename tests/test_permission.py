@@ -262,4 +262,4 @@ def test_a_user_model_without_the_column_goes_by_its_attribute(attributes, refus
         users.append(user)
     monkeypatch.setattr("doh.permission.get_user_model", lambda: model)
     candidates = [Candidate(pk, pk, 7, "app.vehicle", "55", "changed") for pk in (1, 2)]
-    assert {pair.hook_id for pair in refusals(candidates, "default")} == refused
+    assert {pair.hook_id for pair in refusals({1, 2}, candidates, "default")} == refused

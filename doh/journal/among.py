@@ -28,7 +28,12 @@ class Among(_Lookup):
     def as_postgresql(self, compiler: Any, connection: Any) -> Any:
         """As one array."""
         keys, params = self.process_lhs(compiler, connection)
-        return f"{keys} = ANY(%s::bigint[])", (*params, list(self.rhs))
+        return f"{keys} = ANY(%s::bigint[])", (*params, bigints(self.rhs))
+
+
+def bigints(numbers: Iterable[int]) -> str:
+    """Numbers as the text of a PostgreSQL array: the driver would look at each one's type."""
+    return f"{{{','.join(map(str, numbers))}}}"
 
 
 def among(ids: Iterable[int], column: str = "pk") -> Among:

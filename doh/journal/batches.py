@@ -111,8 +111,10 @@ class BatchLedger(Ledger):
         if retries:
             return retries
         pairs = load_pairs(batch.pairs)
-        settled = self._delivery_ids(pairs) if claimed_before else {}
-        return [Owed(*pair) for pair in pairs if pair not in settled]
+        if claimed_before:
+            settled = self._delivery_ids(pairs)
+            pairs = [pair for pair in pairs if pair not in settled]
+        return [Owed(*pair) for pair in pairs]
 
     def _take_apart(self, batch: Batch, owed: Sequence[Owed]) -> None:
         """Pass each pair to a batch of its own: one of them may kill whoever sends it."""

@@ -113,7 +113,7 @@ class FlushLedger(Ledger):
         firsts = Counter(
             one.owed.event_id
             for one in settled
-            if one.owed.pending and not _still_pending(one, now)
+            if one.owed.pending and not (one.deferred and _is_young(one, now))
         )
         if not firsts:
             return ()
@@ -149,19 +149,21 @@ class FlushLedger(Ledger):
 
 def outcome_row(one: Settled, now: datetime) -> tuple[Any, ...]:
     """What an outcome writes, in the order of `OUTCOME_COLUMNS`."""
+    owed, outcome, deferred = one.owed, one.outcome, one.deferred
     return (
         one.status,
         one.attempts,
         None if one.delay is None else now + timedelta(seconds=one.delay),
         None,
         one.body,
-        one.outcome.status_code,
-        one.outcome.full_detail[:DETAIL_LENGTH],
-        one.outcome.host[:_HOST_LENGTH],
-        _is_blocked(one),
+        outcome.status_code,
+        outcome.full_detail[:DETAIL_LENGTH],
+        outcome.host[:_HOST_LENGTH],
+        # The guard refused the target; what is only deferred stays as it was.
+        owed.blocked if deferred else outcome.verdict is Verdict.BLOCKED,
         now,
-        one.owed.pending and _still_pending(one, now),
-        _deferred_since(one, now) if one.deferred else None,
+        deferred and owed.pending and _is_young(one, now),
+        _deferred_since(one, now) if deferred else None,
         None if one.slot is None else now + timedelta(seconds=one.slot),
         one.granted,
     )
@@ -180,16 +182,9 @@ def _deferred_since(one: Settled, now: datetime) -> datetime:
     return now if one.owed.waited is None else one.owed.waited.since
 
 
-def _still_pending(one: Settled, now: datetime) -> bool:
-    """Whether the outcome leaves an event waiting for the pair's first one."""
-    return one.deferred and now - _deferred_since(one, now) < COUNTED_AFTER
-
-
-def _is_blocked(one: Settled) -> bool:
-    """Whether the guard refused the target; what is only deferred stays as it was."""
-    if one.outcome.verdict is Verdict.DEFERRED:
-        return one.owed.blocked
-    return one.outcome.verdict is Verdict.BLOCKED
+def _is_young(one: Settled, now: datetime) -> bool:
+    """Whether a deferral leaves an event waiting for the pair's first outcome."""
+    return now - _deferred_since(one, now) < COUNTED_AFTER
 
 
 def _ending(result_hook: bool, now: datetime) -> dict[str, Any]:

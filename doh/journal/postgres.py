@@ -6,6 +6,7 @@ from typing import Any
 
 from django.db import connections
 
+from doh.journal.among import bigints
 from doh.journal.base import Journal
 from doh.journal.flushing import OUTCOME_COLUMNS, outcome_row
 from doh.journal.records import EventClaim, Ring, Settled
@@ -72,6 +73,7 @@ _COLUMNS = {
 }
 #: A column that is sent as an array even if it is the same in all rows: there must be one.
 _NEVER_ALIKE = "hook_id"
+_KEYS = ("event_id", "hook_id")
 _NAMES = ", ".join(_COLUMNS)
 _INSERT = f"""
     INSERT INTO {{delivery}} ({_NAMES}) {{rows}}
@@ -158,14 +160,15 @@ class PostgresJournal(Journal):
         """Run a statement over the rows of outcomes; returns the keys that it wrote."""
         if not settled:
             return {}
-        rows = [(*one.owed.pair, *outcome_row(one, now)) for one in settled]
+        rows = [(one.owed.event_id, one.owed.hook_id, *outcome_row(one, now)) for one in settled]
         columns = dict(zip(_COLUMNS, zip(*rows, strict=True), strict=True))
-        alike = {
-            name: column[0]
-            for name, column in columns.items()
-            if name != _NEVER_ALIKE and len(set(column)) == 1
-        }
-        values |= {name: list(column) for name, column in columns.items()} | alike
+        alike = set()
+        for name, column in columns.items():
+            if name != _NEVER_ALIKE and len(set(column)) == 1:
+                alike.add(name)
+                values[name] = column[0]
+            else:
+                values[name] = bigints(column) if name in _KEYS else list(column)
         sql = statement.format(delivery=_table(Delivery), rows=_rows(alike))
         written = self._run(sql, values)
         return {Pair(event_id, hook_id): pk for event_id, hook_id, pk in written}

@@ -10,7 +10,7 @@ from collections import deque
 from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass
-from typing import Any, Final, Protocol
+from typing import Final, Protocol
 
 import pycurl
 
@@ -73,7 +73,6 @@ class Loop:
         self._resolving = 0
         self._air: dict[pycurl.Curl, _Transfer] = {}
         self._idle: list[Line] = []
-        self._timer: float | None = None
         #: More may start at once; it waits for a look at the sockets only.
         self._eager = False
         self._stopped = False
@@ -85,8 +84,7 @@ class Loop:
         self._sockets = Sockets(self._selector)
         self._multi = pycurl.CurlMulti()
         self._multi.setopt(pycurl.M_MAXCONNECTS, capacity)
-        self._multi.setopt(pycurl.M_SOCKETFUNCTION, self._on_socket)
-        self._multi.setopt(pycurl.M_TIMERFUNCTION, self._on_timer)
+        self._multi.setopt(pycurl.M_SOCKETFUNCTION, self._sockets.on_change)
         self._thread = threading.Thread(target=self._run, name="doh-pump", daemon=True)
         self._thread.start()
 
@@ -128,8 +126,8 @@ class Loop:
                 self._hear()
             elif self._sockets.is_wanted(key.fd):
                 self._multi.socket_action(key.fd, mask)
-        if self._timer is not None and self._timer <= time.monotonic():
-            self._timer = None
+        # Asked once a turn: to be told of each change would take a call for each POST, and more.
+        if self._multi.timeout() == 0:
             self._multi.socket_action(pycurl.SOCKET_TIMEOUT, 0)
         self._reap()
         self._names.expire()
@@ -140,11 +138,13 @@ class Loop:
     def _patience(self) -> float:
         if self._orders or self._eager:
             return 0
-        alarms = (self._timer, self._runway.wake_at(), self._names.wake_at())
-        known = [when for when in alarms if when is not None]
-        if not known:
-            return _NAP
-        return min(_NAP, max(0.0, min(known) - time.monotonic()))
+        naps = [_NAP]
+        milliseconds = self._multi.timeout()
+        if milliseconds >= 0:
+            naps.append(milliseconds / 1000)
+        alarms = (self._runway.wake_at(), self._names.wake_at())
+        naps += [max(0.0, when - time.monotonic()) for when in alarms if when is not None]
+        return min(naps)
 
     def _hear(self) -> None:
         with suppress(BlockingIOError):
@@ -241,14 +241,3 @@ class Loop:
 
     def _set_stopped(self) -> None:
         self._stopped = True
-
-    # Called by libcurl
-
-    def _on_timer(self, milliseconds: int) -> None:
-        self._timer = None if milliseconds < 0 else time.monotonic() + milliseconds / 1000
-
-    def _on_socket(self, what: int, fd: int, _multi: Any, _data: Any) -> None:
-        if what == pycurl.POLL_REMOVE:
-            self._sockets.let_go(fd)
-        else:
-            self._sockets.watch(fd, what)  # libcurl and selectors number the flags alike.

@@ -2,6 +2,9 @@
 
 from contextlib import suppress
 from selectors import EVENT_READ, BaseSelector
+from typing import Any
+
+import pycurl
 
 
 class Sockets:
@@ -18,18 +21,19 @@ class Sockets:
         self._watched: dict[int, int] = {}
         self._idle: set[int] = set()
 
-    def watch(self, fd: int, events: int) -> None:
-        """Watch a socket for some events."""
-        self._idle.discard(fd)
-        if self._watched.get(fd) == events:
-            return
-        self._drop(fd)
-        self._selector.register(fd, events)
-        self._watched[fd] = events
+    def on_change(self, events: int, fd: int, _multi: Any, _data: Any) -> None:
+        """What libcurl calls: watch a socket for some events, or let go of one.
 
-    def let_go(self, fd: int) -> None:
-        """A socket is not wanted now."""
-        if self._watched.get(fd) == EVENT_READ:
+        libcurl and selectors number the events alike.
+        """
+        watched = self._watched.get(fd)
+        if events != pycurl.POLL_REMOVE:
+            self._idle.discard(fd)
+            if watched != events:
+                self._drop(fd)
+                self._selector.register(fd, events)
+                self._watched[fd] = events
+        elif watched == EVENT_READ:
             self._idle.add(fd)
         else:
             self._drop(fd)
