@@ -263,3 +263,11 @@ def test_a_user_model_without_the_column_goes_by_its_attribute(attributes, refus
     monkeypatch.setattr("doh.permission.get_user_model", lambda: model)
     candidates = [Candidate(pk, pk, 7, "app.vehicle", "55", "changed") for pk in (1, 2)]
     assert {pair.hook_id for pair in refusals({1, 2}, candidates, "default")} == refused
+
+
+def test_where_nobody_objects_no_candidate_is_made(user):
+    def candidates():
+        raise AssertionError
+        yield
+
+    assert refusals({user.pk}, candidates(), "default") == {}

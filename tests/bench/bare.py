@@ -4,14 +4,15 @@ No database, no broker, no signing, no retries: what libcurl does from one Pytho
 """
 
 import selectors
+import socket
 import time
 from collections.abc import Iterable
-from contextlib import suppress
 from typing import Any
 
 import pycurl
 
 from doh.wire.request import Request
+from doh_tasks.pump.sockets import Sockets
 
 Prepared = tuple[str, bytes, list[str]]
 
@@ -29,21 +30,32 @@ _FEW = 500
 
 
 class Bare:
-    """One multi handle, driven in whichever way is the quickest."""
+    """One multi handle, driven in whichever way is the quickest.
 
-    def __init__(self, in_flight: int, ca_bundle: str | None = None, timeout: float = 15) -> None:
+    ``like_ours``: in the way that goes with thousands of slow receivers, and with a look at each
+    line of the headers, which may be endless.
+    """
+
+    def __init__(
+        self,
+        in_flight: int,
+        ca_bundle: str | None = None,
+        timeout: float = 15,
+        *,
+        like_ours: bool = False,
+    ) -> None:
         self._in_flight = in_flight
         self._ca_bundle = ca_bundle
         self._timeout = timeout
-        self._timer: float | None = None
+        self._like_ours = like_ours
         self._selector = selectors.DefaultSelector()
+        self._sockets = Sockets(self._selector)
         self._multi = pycurl.CurlMulti()
-        self._multi.setopt(pycurl.M_MAXCONNECTS, in_flight)
+        self._multi.setopt(pycurl.M_MAXCONNECTS, max(_FEW, in_flight))
         self._turn = self._turn_few
-        if in_flight > _FEW:
+        if in_flight > _FEW or like_ours:
             self._turn = self._turn_many
-            self._multi.setopt(pycurl.M_SOCKETFUNCTION, self._on_socket)
-            self._multi.setopt(pycurl.M_TIMERFUNCTION, self._on_timer)
+            self._multi.setopt(pycurl.M_SOCKETFUNCTION, self._sockets.on_change)
 
     def run(self, requests: list[Prepared], enough: int | None = None) -> float:
         """POST them all; returns the seconds that it took, until ``enough`` of them were over."""
@@ -76,9 +88,16 @@ class Bare:
         handle.setopt(pycurl.TIMEOUT_MS, int(self._timeout * 1000))
         handle.setopt(pycurl.WRITEFUNCTION, lambda chunk: None)
         handle.setopt(pycurl.PROXY, "")
+        handle.setopt(pycurl.OPENSOCKETFUNCTION, self._open)
+        if self._like_ours:
+            handle.setopt(pycurl.HEADERFUNCTION, lambda line: None)
         if self._ca_bundle:
             handle.setopt(pycurl.CAINFO, self._ca_bundle)
         return handle
+
+    def _open(self, _purpose: int, address: Any) -> socket.socket:
+        self._sockets.forget()
+        return socket.socket(address.family, address.socktype, address.protocol)
 
     def _start(self, handle: pycurl.Curl, request: Prepared) -> None:
         url, body, headers = request
@@ -92,11 +111,11 @@ class Bare:
         self._multi.perform()
 
     def _turn_many(self) -> None:
-        patience = 1.0 if self._timer is None else max(0.0, self._timer - time.monotonic())
-        for key, mask in self._selector.select(patience):
-            self._multi.socket_action(key.fd, mask)
-        if self._timer is not None and self._timer <= time.monotonic():
-            self._timer = None
+        soon = self._multi.timeout()
+        for key, mask in self._selector.select(1.0 if soon < 0 else min(1.0, soon / 1000)):
+            if self._sockets.is_wanted(key.fd):
+                self._multi.socket_action(key.fd, mask)
+        if self._multi.timeout() == 0:
             self._multi.socket_action(pycurl.SOCKET_TIMEOUT, 0)
 
     def _ended(self) -> Iterable[pycurl.Curl]:
@@ -106,12 +125,3 @@ class Bare:
             for handle in [*good, *(one[0] for one in bad)]:
                 self._multi.remove_handle(handle)
                 yield handle
-
-    def _on_timer(self, milliseconds: int) -> None:
-        self._timer = None if milliseconds < 0 else time.monotonic() + milliseconds / 1000
-
-    def _on_socket(self, what: int, fd: int, _multi: Any, _data: Any) -> None:
-        with suppress(KeyError, ValueError, OSError):
-            self._selector.unregister(fd)
-        if what != pycurl.POLL_REMOVE:
-            self._selector.register(fd, what)  # The flags of libcurl and of selectors agree.

@@ -26,6 +26,7 @@ PREPARE: Final = "read its hooks, check their targets, open their secrets"
 SEND: Final = "the pump's loop: sign, POST, take the answer in"
 WRITE: Final = "the pump's scribe: judge, write the ledger"
 BARE: Final = "the bare loop: POST, take the answer in"
+LIKE_OURS: Final = "the bare loop, made for thousands of slow receivers and endless headers"
 #: The pump's threads by their names.
 _THREADS: Final = {"doh-pump": SEND, "doh-scribe": WRITE}
 
@@ -45,7 +46,8 @@ def phases(run: Run) -> Iterator[Figure]:
         for number in range(1 + run.repeat):
             bus.save()
             spent = _round(pump)
-            _bare(requests, spent)
+            _bare(requests, spent, BARE, like_ours=False)
+            _bare(requests, spent, LIKE_OURS, like_ours=True)
             stage.forget_events()
             for name, seconds in spent.items() if number else ():
                 found.setdefault(name, []).append(seconds / run.scale.hooks * 1e6)
@@ -87,9 +89,9 @@ def _clocks() -> _Spent:
     }
 
 
-def _bare(requests: list[Prepared], spent: _Spent) -> None:
-    loop = Bare(IN_FLIGHT)
-    with _adding(spent, BARE):
+def _bare(requests: list[Prepared], spent: _Spent, name: str, *, like_ours: bool) -> None:
+    loop = Bare(IN_FLIGHT, like_ours=like_ours)
+    with _adding(spent, name):
         loop.run(requests)
     loop.close()
 

@@ -6,6 +6,7 @@ import pytest
 from django.db import connection
 from django.utils import timezone
 
+from doh import fanout
 from doh.models import Batch, Delivery, Event
 from tests.journal.invariant import owned_pairs
 from tests.journal.steps import BAD, LEASE, fan_out, fan_out_at_once, make_due, settled
@@ -132,6 +133,21 @@ def test_a_large_event_spans_slices_and_batches_without_losing_a_pair(
         1,
     ]
     assert sorted(owned_pairs()) == [(event.pk, pk) for pk in hooks]
+
+
+def test_sending_starts_after_a_small_slice_and_each_is_twice_as_large_as_the_one_before(
+    journal, make_event, make_hooks, monkeypatch, settings
+):
+    monkeypatch.setattr(fanout, "_FIRST_SLICE", 2)
+    settings.HOOK_SLICE_SIZE = 5
+    settings.HOOK_BATCH_SIZE = 100
+    make_hooks(16)
+    make_event()
+    slices = fanout.fan_out(journal, journal.claim_events(1, LEASE))
+    sizes = [sum(len(journal.claim_batch(ring, LEASE).owed) for ring in rings) for rings in slices]
+    assert sizes == [2, 4, 5, 5]
+    settings.HOOK_SLICE_SIZE = 1
+    assert fanout.first_slice() == 1
 
 
 @pytest.mark.parametrize(
