@@ -44,16 +44,17 @@ def send_event(
         if event.hooks:
             captured.append(event)
         return bool(event.hooks)
-    if not outbox.is_heard(subject):
+    here = alias == ledger_alias()
+    known = here and outbox.is_known(subject)
+    if not (known or outbox.is_heard(subject)):
         return False
     deliverer = _configured()
     content = compose(instance, payload, resolve.dump_of(deliverer), alias)
-    record = partial(_record, subject, content, deliverer)
-    if alias == ledger_alias():
-        record()
-    else:
-        # Another database commits on its own: the event can only be written once that is done.
-        transaction.on_commit(record, using=alias, robust=True)
+    record = partial(_record, subject, content, deliverer, ask=known)
+    if here:
+        return record()
+    # Another database commits on its own: the event can only be written once that is done.
+    transaction.on_commit(record, using=alias, robust=True)
     return True
 
 
@@ -96,14 +97,21 @@ def _configured() -> resolve.Deliverer[CollectionDeliverer]:
 
 
 def _record(
-    subject: outbox.Subject, content: Content, deliverer: resolve.Deliverer[CollectionDeliverer]
-) -> None:
+    subject: outbox.Subject,
+    content: Content,
+    deliverer: resolve.Deliverer[CollectionDeliverer],
+    *,
+    ask: bool,
+) -> bool:
     handling = outbox.Handling(deliverer.path, resolve.has_result_hook(deliverer))
-    event = outbox.write(subject, content, handling)
+    event = outbox.write(subject, content, handling, ask=ask)
+    if event is None:
+        return False
     commit = _running_commit()
     transaction.on_commit(
         lambda: _hand_out(event, deliverer, commit), using=ledger_alias(), robust=True
     )
+    return True
 
 
 @dataclass(slots=True)

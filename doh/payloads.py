@@ -7,7 +7,9 @@ from copy import copy
 from dataclasses import dataclass
 from dataclasses import field as part
 from decimal import Decimal
+from functools import lru_cache
 from itertools import count
+from types import FunctionType, MethodType
 from typing import Any
 
 import ujson
@@ -140,15 +142,25 @@ def _storable(text: Any) -> str:
 
 def _call_static(method: Callable[..., Any]) -> Any:
     """Call it with the second parameter ``hook`` as None where the model's method has one."""
+    if isinstance(method, MethodType) and isinstance(method.__func__, FunctionType):
+        # To read a signature takes long. A method is a new object each time, its function is not.
+        takes_hook = _needs(method.__func__) > 1
+    else:
+        takes_hook = _needs.__wrapped__(method) > 0
+    return method(None) if takes_hook else method()
+
+
+@lru_cache(maxsize=1_024)
+def _needs(function: Callable[..., Any]) -> int:
+    """How many arguments in their order a callable can't be called without."""
     try:
-        takes_hook = any(
+        return sum(
             parameter.default is parameter.empty
             and parameter.kind in (parameter.POSITIONAL_ONLY, parameter.POSITIONAL_OR_KEYWORD)
-            for parameter in inspect.signature(method).parameters.values()
+            for parameter in inspect.signature(function).parameters.values()
         )
     except (TypeError, ValueError):
-        takes_hook = False
-    return method(None) if takes_hook else method()
+        return 0
 
 
 def take_snapshot(instance: models.Model) -> str:

@@ -5,9 +5,10 @@ import pytest
 from django.core import serializers
 from django.db import IntegrityError, connection, transaction
 from django.test.utils import CaptureQueriesContext
+from django.utils import timezone
 
 import doh
-from doh.events import send_events
+from doh.events import send_event, send_events
 from doh.models import Event, Hook
 from doh.receivers import listen
 from doh.signals import hook_event
@@ -130,7 +131,7 @@ def test_nothing_is_sent_before_the_commit(bus, receiver):
 
 
 def test_save_and_event_are_one_transaction(bus, monkeypatch):
-    monkeypatch.setattr("doh.outbox.write", lambda *_: _fail())
+    monkeypatch.setattr("doh.outbox.write", lambda *_, **__: _fail())
     bus.name = "66"
     with pytest.raises(IntegrityError):
         bus.save()
@@ -140,7 +141,7 @@ def test_save_and_event_are_one_transaction(bus, monkeypatch):
 
 def test_atomic_saves_can_be_switched_off(bus, monkeypatch, settings):
     settings.HOOK_ATOMIC_SAVES = False
-    monkeypatch.setattr("doh.outbox.write", lambda *_: _fail())
+    monkeypatch.setattr("doh.outbox.write", lambda *_, **__: _fail())
     bus.name = "66"
     with pytest.raises(IntegrityError):
         bus.save()
@@ -222,14 +223,41 @@ def test_an_event_nobody_listens_to_costs_one_query(bus):
     assert sum("doh_hook" in query["sql"] for query in asked) == 1
 
 
-def test_a_save_that_is_heard_costs_two_queries(bus, hook_on):
+def test_a_save_that_is_heard_costs_two_queries_and_one_from_then_on(bus, hook_on):
     hook_on(bus)
     with transaction.atomic():
         with doh.silenced(), CaptureQueriesContext(connection) as plain:
             bus.save()
         with CaptureQueriesContext(connection) as heard:
             bus.save()
+        with CaptureQueriesContext(connection) as again:
+            bus.save()
     assert len(heard) == len(plain) + 2
+    assert len(again) == len(plain) + 1
+    assert actions() == ["changed", "changed"]
+
+
+@pytest.mark.parametrize("end", ["disabled", "deleted", "rolled back"])
+def test_what_was_heard_once_is_no_event_any_more_where_nobody_listens_now(hook_on, end):
+    bus = Vehicle.objects.create(name="66")
+    with suppress(LookupError), transaction.atomic():
+        hook = hook_on(bus)
+        bus.save()
+        assert actions() == ["changed"]
+        if end == "rolled back":
+            raise LookupError
+    if end == "deleted":
+        hook.delete()
+    elif end == "disabled":
+        Hook.objects.all().disable("for now", timezone.now())
+    before = actions()
+    assert not send_event(bus, "changed")
+    assert actions() == before
+    with doh.silenced(), CaptureQueriesContext(connection) as plain:
+        bus.save()
+    with CaptureQueriesContext(connection) as asked:
+        bus.save()
+    assert len(asked) == len(plain) + 1, "from then on it is asked before, again"
 
 
 @pytest.mark.parametrize(

@@ -34,7 +34,8 @@ def record_call(
         return None
     content = _content(kind, model, instance_pk, payload)
     handling = outbox.Handling(path_of(kind), wants_result(kind))
-    return outbox.write(subject, content, handling).pk
+    event = outbox.write(subject, content, handling)
+    return None if event is None else event.pk
 
 
 def _content(

@@ -2,6 +2,7 @@
 
 from collections.abc import Collection, Sequence
 from datetime import datetime
+from functools import lru_cache
 from typing import Any
 
 from django.db import connections
@@ -15,16 +16,19 @@ from doh.models import Delivery, Event, Hook
 from doh.querysets import ANY_ACTION
 from doh.types import Pair
 
-_HEARD = """
-    SELECT 1 WHERE EXISTS ({rows} AND object_id = %(key)s) OR EXISTS ({rows} AND object_id IS NULL)
-""".replace(
-    "{rows}",
-    "SELECT FROM {hook} WHERE content_type_id = %(type)s AND action IN (%(action)s, %(any)s)"
-    " AND disabled_at IS NULL",
+# To have the ORM write these two would take as long as to run them, and every save waits for one.
+_ROWS = (
+    "SELECT FROM {hook} WHERE content_type_id = %(content_type_id)s"
+    " AND action IN (%(action)s, %(any_action)s) AND disabled_at IS NULL"
 )
+_LISTENS = (
+    f"EXISTS ({_ROWS} AND object_id = %(object_id)s) OR EXISTS ({_ROWS} AND object_id IS NULL)"
+)
+_HEARD = f"SELECT 1 WHERE {_LISTENS}"
 _RECORD = """
     INSERT INTO {event} ({names}, hooks_until, due_at)
-    VALUES ({values}, coalesce((SELECT max(id) FROM {hook}), 0), statement_timestamp())
+    SELECT {values}, coalesce((SELECT max(id) FROM {hook}), 0), statement_timestamp()
+    WHERE {condition}
     RETURNING id
 """
 # Four index ranges per event: hooks of its own and of the whole model, for its action and for any.
@@ -108,24 +112,23 @@ class PostgresJournal(Journal):
     """The same journal; a quarter of the time per delivery."""
 
     def is_heard(self, content_type_id: int, object_id: str, action: str) -> bool:
-        """See `RecordLedger.is_heard`: to have the ORM write it would take as long as to run it."""
-        values = {"type": content_type_id, "key": object_id, "action": action, "any": ANY_ACTION}
+        """See `RecordLedger.is_heard`."""
+        values = {
+            "content_type_id": content_type_id,
+            "object_id": object_id,
+            "action": action,
+            "any_action": ANY_ACTION,
+        }
         return bool(self._run(_HEARD.format(hook=_table(Hook)), values))
 
-    def record(self, event: Event) -> None:
-        """See `RecordLedger.record`."""
-        given = {
-            field.column: getattr(event, field.attname)
-            for field in Event._meta.concrete_fields
-            if field.column not in ("id", "hooks_until", "due_at")
-        }
-        sql = _RECORD.format(
-            event=_table(Event),
-            hook=_table(Hook),
-            names=", ".join(f'"{name}"' for name in given),
-            values=", ".join(f"%({name})s" for name in given),
-        )
-        ((event.pk,),) = self._run(sql, given)
+    def record(self, event: Event, *, ask: bool = False) -> bool:
+        """See `RecordLedger.record`; here it is one statement, asked or not."""
+        names, sql = _recording(ask=ask)
+        values = {name: getattr(event, name) for name in names}
+        rows = self._run(sql, {**values, "any_action": ANY_ACTION})
+        if rows:
+            ((event.pk,),) = rows
+        return bool(rows)
 
     def match(self, claims: Sequence[EventClaim], limit: int) -> list[Pair]:
         """See `EventLedger.match`; here it is one query for all the events."""
@@ -189,6 +192,24 @@ def _rows(alike: Collection[str]) -> str:
     )
     unnested = ", ".join(f"%({name})s::{_COLUMNS[name]}[]" for name in arrays)
     return f"SELECT {taken} FROM unnest({unnested}) AS v({', '.join(arrays)})"  # noqa: S608
+
+
+@lru_cache(maxsize=2)
+def _recording(*, ask: bool) -> tuple[list[str], str]:
+    """The attributes of an event that are written as they are, and the statement that does it.
+
+    Each is the name of its column, too.
+    """
+    names = [field.attname for field in Event._meta.concrete_fields]
+    names = [name for name in names if name not in ("id", "hooks_until", "due_at")]
+    sql = _RECORD.format(
+        event=_table(Event),
+        hook=_table(Hook),
+        names=", ".join(f'"{name}"' for name in names),
+        values=", ".join(f"%({name})s" for name in names),
+        condition=_LISTENS.format(hook=_table(Hook)) if ask else "true",
+    )
+    return names, sql
 
 
 def _table(model: type[Hook] | type[Delivery] | type[Event]) -> str:

@@ -16,8 +16,14 @@ class RecordLedger(Ledger):
         hooks = Hook.objects.using(self.alias).listening(content_type_id, object_id, action)
         return hooks.filter(disabled_at=None).exists()
 
-    def record(self, event: Event) -> None:
-        """INSERT an event, due at once by the database's clock."""
+    def record(self, event: Event, *, ask: bool = False) -> bool:
+        """INSERT an event, due at once by the database's clock; returns whether it was.
+
+        With ``ask`` only if an enabled hook listens.
+        """
+        if ask and not self.is_heard(event.content_type_id, event.object_id, event.action):
+            return False
         event.hooks_until = Coalesce(Subquery(Hook.objects.order_by("-pk").values("pk")[:1]), 0)
         event.due_at = DatabaseNow()
         event.save(using=self.alias, force_insert=True)
+        return True
