@@ -96,19 +96,19 @@ def _has_rings(found: Any) -> bool:
 
 
 def _pump() -> None:
-    from doh_tasks.pump.loop import Loop
+    from doh_tasks.pump.sockets import Sockets
     from doh_tasks.pump.transfer import Line
 
-    heard = Loop._on_socket
+    heard = Sockets.on_change
 
     @wraps(heard)
-    def on_socket(self: Loop, what: int, fd: int, *rest: Any) -> None:
-        heard(self, what, fd, *rest)
+    def on_change(self: Sockets, events: int, fd: int, *rest: Any) -> None:
+        heard(self, events, fd, *rest)
         with suppress(OSError), socket.socket(fileno=os.dup(fd)) as connected:
             connected.getpeername()
             hit("after-connect")
 
-    Loop._on_socket = on_socket  # type: ignore[method-assign]
+    Sockets.on_change = on_change  # type: ignore[method-assign]
     _wrap(Line, "write", before="mid-body")
 
 
