@@ -113,7 +113,7 @@ def prepare(journal: Journal, claim: BatchClaim, dump_for: DumpFor) -> Work | No
     However long the project's payload methods take, the claim is kept alive. None if the batch
     turned out to be somebody else's.
     """
-    lease = Lease(journal, claim.ring)
+    lease = Lease(journal, claim.ring, claim.since)
     if claim.given_up:
         return _give_up(claim, lease)
     events = journal.read_events({owed.event_id for owed in claim.owed})

@@ -9,14 +9,14 @@ from doh.journal import Journal, Ring
 class Lease:
     """The time that a claim leaves us.
 
-    ``starts_until`` is when the last POST may start, in seconds of the monotonic clock: whatever
-    starts by then is over before the claim is.
+    ``since`` is when it was asked for, ``starts_until`` when the last POST may start, in seconds of
+    the monotonic clock: whatever starts by then is over before the claim is.
     """
 
-    def __init__(self, journal: Journal, ring: Ring) -> None:
+    def __init__(self, journal: Journal, ring: Ring, since: float) -> None:
         self._journal = journal
         self._ring = ring
-        self._count_from(monotonic())
+        self._count_from(since)
 
     def keep(self) -> bool:
         """Prolong the claim once a third of it is used up; False if it is somebody else's now."""

@@ -25,11 +25,12 @@ class Clock:
 def clock(monkeypatch):
     clock = Clock()
     monkeypatch.setattr("doh.lease.monotonic", clock)
+    monkeypatch.setattr("doh.journal.batches.monotonic", clock)
     return clock
 
 
 @pytest.fixture
-def claim(hook_on, settings):
+def claim(hook_on, settings, clock):
     """A claimed batch of three pairs with a dynamic payload."""
     settings.HOOK_COLLECTION_DELIVERER = "doh.deliverers.deliver_hooks_using_task"
     parcel = Parcel.objects.create(code="a")
@@ -42,7 +43,7 @@ def claim(hook_on, settings):
 
 
 def test_a_claim_is_prolonged_once_a_third_of_it_is_used_up(claim, clock, settings):
-    lease = Lease(get_journal(), claim.ring)
+    lease = Lease(get_journal(), claim.ring, claim.since)
     first = Batch.objects.get().due_at
     clock.now += 19
     assert lease.keep()
@@ -54,10 +55,16 @@ def test_a_claim_is_prolonged_once_a_third_of_it_is_used_up(claim, clock, settin
 
 
 def test_a_claim_that_somebody_else_has_is_not_prolonged(claim, clock):
-    lease = Lease(get_journal(), claim.ring)
+    lease = Lease(get_journal(), claim.ring, claim.since)
     Batch.objects.update(epoch=claim.epoch + 1)
     clock.now += 30
     assert not lease.keep()
+
+
+def test_whoever_stood_still_right_after_its_claim_finds_that_it_is_over(claim, clock):
+    clock.now += 100
+    Batch.objects.update(epoch=claim.epoch + 1)
+    assert prepare(get_journal(), claim, dump_for) is None
 
 
 def test_a_batch_whose_payloads_take_long_stays_ours(claim, clock, monkeypatch):

@@ -3,6 +3,7 @@
 from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime, timedelta
+from time import monotonic
 from typing import Any, Final
 
 from django.db import transaction
@@ -39,6 +40,8 @@ class BatchLedger(Ledger):
         A batch that was claimed over and over without an outcome is taken apart (None, too): its
         pairs go on alone and ever more slowly, and what is still claimed in vain is given up.
         """
+        # Before, not after: the process may be stopped for long between the two.
+        since = monotonic()
         with transaction.atomic(using=self.alias):
             now = self.now()
             until = now + timedelta(seconds=lease)
@@ -56,7 +59,7 @@ class BatchLedger(Ledger):
                 until = self.after(seconds_of_claim(batch.tries, lease))
                 self._batches().filter(pk=batch.pk).update(due_at=until)
         given_up = batch.tries > GIVE_UP_AFTER
-        return BatchClaim(batch.pk, batch.epoch, tuple(owed), batch.bodies, given_up)
+        return BatchClaim(batch.pk, batch.epoch, tuple(owed), batch.bodies, given_up, since)
 
     @again
     def store_bodies(self, ring: Ring, bodies: dict[str, str]) -> bool:

@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass, field
 from datetime import datetime
+from time import monotonic
 from typing import NamedTuple
 
 from doh.types import Outcome, Pair, Trace, Verdict
@@ -126,6 +127,7 @@ class Owed:
 class BatchClaim:
     """A batch that is ours to send for one lease.
 
+    ``since`` is when it was asked for, in seconds of this machine's monotonic clock.
     ``given_up`` means that it was claimed in vain too often: its pairs are to be settled as dead
     letters, without another look at them.
     """
@@ -135,6 +137,7 @@ class BatchClaim:
     owed: tuple[Owed, ...]
     bodies: dict[str, str] | None = field(default=None, repr=False)
     given_up: bool = False
+    since: float = field(default_factory=monotonic, compare=False)
 
     @property
     def ring(self) -> Ring:
