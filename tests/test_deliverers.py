@@ -287,3 +287,17 @@ def test_eventlet_is_imported_by_its_deliverer_only():
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout.strip() == "[]"
+
+
+def test_a_thread_that_delivered_with_eventlet_first_can_be_joined():
+    program = (
+        "import threading; from doh.deliverers.eventlet import send_with_eventlet as send;"
+        "thread = threading.Thread(target=lambda: list(send([])), daemon=True);"
+        "thread.start(); thread.join(30); print(thread.is_alive())"
+    )
+    script = f"import django; django.setup(); {program}"
+    done = subprocess.run(
+        [sys.executable, "-W", "ignore", "-c", script],
+        capture_output=True, text=True, check=False,
+    )  # fmt: skip
+    assert done.stdout == "False\n", done.stdout + done.stderr

@@ -9,7 +9,8 @@ from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import Future
 from contextlib import suppress
 from dataclasses import replace
-from functools import lru_cache
+from functools import cache, lru_cache
+from threading import Thread
 from typing import Any, ClassVar
 
 from doh import conf
@@ -37,6 +38,7 @@ class EventletHooksDeliverer(HooksDeliverer):
 
 def send_with_eventlet(jobs: Iterable[Job]) -> Iterator[Sent]:
     """As many at once as ``HOOK_EVENTLET_CONCURRENCY`` allows, each over a green socket."""
+    _import_eventlet()
     import eventlet
     import eventlet.queue
 
@@ -56,6 +58,31 @@ def send_with_eventlet(jobs: Iterable[Job]) -> Iterator[Sent]:
             yield done.get()
     finally:
         transport.close()
+
+
+@cache
+def _import_eventlet() -> None:
+    """Import what is used of it, in a thread that nobody joins.
+
+    It executes Python's ``threading`` once more, and that takes over how the importing thread tells
+    of its end: whoever joined it, as a pool of threads does when it stops, would wait for ever.
+    """
+    imported: Future[None] = Future()
+
+    def run() -> None:
+        try:
+            import eventlet.green.socket
+            import eventlet.green.ssl
+            import eventlet.queue
+
+            # A hub is imported when a thread first needs one.
+            eventlet.hubs.get_hub()
+            imported.set_result(None)
+        except BaseException as error:  # noqa: BLE001 - it belongs to whoever asked
+            imported.set_exception(error)
+
+    Thread(target=run, name="doh-eventlet", daemon=True).start()
+    imported.result()
 
 
 def _post(
