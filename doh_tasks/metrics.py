@@ -2,16 +2,17 @@
 
 Processes share no counters, so each has an endpoint of its own, and Prometheus adds them up. The
 process of index n in the pool listens at the port of ``HOOK_METRICS_LISTEN`` plus n; the one that
-replaces it takes the same port.
+replaces it takes the same port. A worker with threads is one process, at the port itself.
 """
 
 import logging
 from collections import Counter
 from collections.abc import Iterator
-from typing import Final
+from typing import Any, Final
 
 from billiard.process import current_process
-from celery.signals import worker_process_init
+from celery.concurrency.thread import TaskPool as Threads
+from celery.signals import celeryd_after_setup, worker_process_init
 
 from doh import conf
 from doh.telemetry import Gauge, brought, install
@@ -39,6 +40,13 @@ def open_endpoint(**_: object) -> None:
         logger.error("No metrics of this process at %s:%s: %s", host, port, error)
         return
     install(OTel(prometheus_meters()))
+
+
+@celeryd_after_setup.connect(dispatch_uid="doh.metrics")
+def open_endpoint_of_threads(instance: Any, **_: object) -> None:
+    """Open the endpoint of a worker with threads, which tells nobody that its process begins."""
+    if issubclass(instance.pool_cls, Threads):
+        open_endpoint()
 
 
 def _count_circuits() -> Iterator[tuple[float, dict[str, str]]]:

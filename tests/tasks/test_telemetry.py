@@ -54,16 +54,20 @@ def test_a_collection_is_linked_to_its_events(watched, bus, hook_on):  # noqa: F
 
 
 @pytest.mark.workers
-def test_every_worker_process_and_the_ledger_have_an_endpoint(bus, hook_on, receiver, workers):
+@pytest.mark.parametrize("pool", [("-c", "2"), ("-P", "threads", "-c", "4")], ids=" ".join)
+def test_every_worker_process_and_the_ledger_have_an_endpoint(
+    pool, bus, hook_on, receiver, workers
+):
     first, ledger = free_ports(2), free_port()
     own = workers(HOOK_METRICS_LISTEN=f"127.0.0.1:{first}")
-    own.worker("all", f"{COLLECTION},{ELEMENT}", "-c", "2")
+    own.worker("all", f"{COLLECTION},{ELEMENT}", *pool)
     hook_on(bus)
     for _ in range(4):
         bus.save()
         collect.delay()
     own.until(lambda: Delivery.objects.filter(status="succeeded").count() == 4, "all")
     own.until(lambda: delivered(first) + delivered(first + 1) == 4, "all")
+    assert bool(scrape(first + 1)) == ("threads" not in pool)
     settings = {"HOOK_COLLECTION_DELIVERER": TASK, "HOOK_ELEMENT_DELIVERER": ELEMENT_TASK}
     command = management("doh_metrics", "--listen", f"127.0.0.1:{ledger}", **settings)
     with subprocess.Popen(**command) as process:
