@@ -1,9 +1,11 @@
 """Celery settings for a deployment of django-object-hooks, each with its reason.
 
-Copy it beside your Celery app and load it: ``app.config_from_object("celeryconfig")``. Workers::
+Copy it beside your Celery app and load it: ``app.config_from_object("celeryconfig")``. Workers, of
+element one for each core::
 
     celery -A project worker -n collection@%h -Q doh.collection,doh.maintenance -c 1
-    celery -A project worker -n element@%h    -Q doh.element,doh.element_slow
+    celery -A project worker -n element1@%h   -Q doh.element,doh.element_slow -P threads -c 8
+    celery -A project worker -n element2@%h   -Q doh.element,doh.element_slow -P threads -c 8
     celery -A project beat
 """
 
@@ -36,18 +38,21 @@ result_expires = 3600
 # A message is acknowledged when its task is over. Repeats are harmless: a batch's epoch tells
 # a message that comes late from one that is due.
 task_acks_late = True
-# Batches are large: hold few, so that a second worker finds some too.
+# Batches are large: hold few, two for each thread, so that a second worker finds some too.
 worker_prefetch_multiplier = 2
-# Process per core. On two cores, with a straggler in each batch, one event to 20,000 hooks went out
-# at 5,515 POST/s, with four processes at 4,584, in one process of 16 threads at 4,348. Two element
-# workers of 8 threads (-P threads -c 8) made 5,238, and small events arrived sooner with them: half
-# within 72 ms, not 304 (make bench-pools, docs/performance.md).
+# For collection, and whoever names no pool. Element workers name theirs: -P threads -c 8, one for
+# each core. A process waits on one batch at a time; its threads share one pump, so a straggler
+# holds up nobody. Two runs on two cores, a straggler in each batch (make bench-pools,
+# docs/performance.md), two workers of 8 threads beside two prefork processes: one event to 20,000
+# hooks 5,238 and 5,663 POST/s, not 5,515 and 5,559; small events 5,059 and 5,677, not 4,581 and
+# 3,999; half of a stream within 72 and 57 ms, not 304 and 94. One worker of 16 threads made 4,348
+# and 3,980 POST/s of the large event.
 worker_pool = "prefork"
-# Replace a child now and then; it hands back what it was sending.
+# Prefork alone: replace a child now and then; it hands back what it was sending.
 worker_max_tasks_per_child = 10_000
 
 # Limits for receivers are HOOK_RATE_LIMIT and Hook.rate_limit. This is a brake for a worker that
-# must go easy on its machine, in batches for all its processes together: "20/s". None: it goes as
+# must go easy on its machine, in batches for all its threads together: "20/s". None: it goes as
 # fast as it can.
 task_annotations = {"doh_tasks.element.deliver_batch": {"rate_limit": None}}
 

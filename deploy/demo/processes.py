@@ -50,13 +50,18 @@ def celery(*arguments: str) -> list[str]:
 
 
 def workers(folder: Path, *, events: bool) -> dict[str, list[str]]:
-    """The deployment that ``celeryconfig.example.py`` describes; Flower wants task events."""
+    """The deployment that ``celeryconfig.example.py`` describes, on a machine of two cores.
+
+    Flower wants task events.
+    """
     flags = ["-E"] if events else []
-    collection = ["-n", "collection@%h", "-Q", "doh.collection,doh.maintenance", "-c", "1"]
-    element = ["-n", "element@%h", "-Q", "doh.element,doh.element_slow", "-c", "2"]
+    collection = ["-Q", "doh.collection,doh.maintenance", "-c", "1"]
+    element = ["-Q", "doh.element,doh.element_slow", "-P", "threads", "-c", "8"]
+    kinds = {"collection": collection, "element1": element, "element2": element}
     return {
-        "collection": celery("worker", "-l", "INFO", *collection, *flags),
-        "element": celery("worker", "-l", "INFO", *element, *flags),
+        name: celery("worker", "-l", "INFO", "-n", f"{name}@%h", *options, *flags)
+        for name, options in kinds.items()
+    } | {
         "beat": celery("beat", "-l", "INFO", "-s", str(folder / "beat")),
     }
 

@@ -17,23 +17,26 @@ from tests.bench.watching import Spent, children, share_of_memory
 
 #: Options of each worker of a kind.
 Workers = Sequence[tuple[str, ...]]
-_ONE: Final[Workers] = [("-c", "1")]
-_TWO: Final[Workers] = [("-c", "2")]
+
+
+def _prefork(number: int) -> tuple[str, ...]:
+    return ("-P", "prefork", "-c", str(number))
 
 
 def _threads(number: int) -> tuple[str, ...]:
     return ("-P", "threads", "-c", str(number))
 
 
+_ONE: Final[Workers] = [_prefork(1)]
+_TWO: Final[Workers] = [_threads(8), _threads(8)]
 #: What is compared: workers for collection, workers for element. The first is the documented one.
 DEPLOYMENTS: Final[dict[str, tuple[Workers, Workers]]] = {
-    "documented: collection 1 process, element 2 processes": (_ONE, _TWO),
-    "element 4 processes": (_ONE, [("-c", "4")]),
+    "documented: collection 1 process, element 2 processes of 8 threads": (_ONE, _TWO),
+    "element prefork, 2 processes": (_ONE, [_prefork(2)]),
+    "element prefork, 4 processes": (_ONE, [_prefork(4)]),
     "element 16 threads": (_ONE, [_threads(16)]),
-    "element 2 processes of 8 threads": (_ONE, [_threads(8), _threads(8)]),
     "collection 4 threads": ([_threads(4)], _TWO),
     "collection 2 processes of 2 threads": ([_threads(2), _threads(2)], _TWO),
-    "both 2 processes of threads": ([_threads(2)] * 2, [_threads(8)] * 2),
 }
 #: One in so many goes to a straggler: there is one in each batch. It takes so many seconds.
 STRAGGLER_IN: Final = 500
@@ -88,13 +91,13 @@ def _targets(receiver: Receiver, number: int) -> list[str]:
 
 
 def _commands(run: Run, collection: Workers, element: Workers) -> dict[str, list[str]]:
-    """The documented deployment with other pools; further workers have names of their own."""
+    """The documented deployment with other pools; each worker has a name of its own."""
     usual = run.stage.deployment()
     found = {"beat": usual["beat"]}
-    for kind, workers in (("collection", collection), ("element", element)):
-        for number, options in enumerate(workers):
-            name = f"{kind}{number}"
-            found[name] = [*usual[kind], "-n", f"{name}@%h", *options]
+    for like, workers in (("collection", collection), ("element1", element)):
+        for number, options in enumerate(workers, start=1):
+            name = f"{like.rstrip('1')}{number}"
+            found[name] = [*usual[like], "-n", f"{name}@%h", *options]
     return found
 
 
@@ -107,10 +110,10 @@ def _measure(run: Run, receiver: Receiver, bus: Vehicle, buses: list[Vehicle]) -
         found.fan_out.append(_rate(receiver, [bus], run.scale.hooks))
     posts = run.scale.hooks * repeat
     used = spent.seconds()
-    found.cpu = sum(used[name] for name in run.stage.roots()) / posts * 1e6
+    found.cpu = sum(used[kind] for kind in run.stage.roots()) / posts * 1e6
     for _ in range(repeat):
         found.events.append(_rate(receiver, buses))
-    found.megabytes = sum(map(_memory, run.stage.roots().values()))
+    found.megabytes = sum(_memory(root) for kind in run.stage.roots().values() for root in kind)
     return found
 
 

@@ -10,7 +10,7 @@ from tests.bench import stage
 from tests.bench.figures import Figure, Series
 from tests.bench.receiver import Receiver, Seen, nginx
 from tests.bench.run import Run, check
-from tests.bench.watching import children, cpu, memory, open_files, sleeps
+from tests.bench.watching import cpu, memory, open_files, sleeps
 
 #: What receivers take, by the path that they are asked for; beside these there are slow ones.
 LATENCIES: Final = {"now": 0.0, "quick": 0.02, "usual": 0.2}
@@ -66,7 +66,9 @@ def _measured(run: Run, receiver: Receiver, path: str, number: int) -> list[tupl
     warm, bus = stage.vehicles(2)
     stage.hook_up([warm], stage.targets(receiver, 100))
     stage.hook_up([bus], stage.targets(receiver, number, path))
-    with run.stage.workers(run.stage.deployment(element=["-c", "1"])):
+    commands = run.stage.deployment()
+    del commands["element2"]
+    with run.stage.workers(commands):
         receiver.forget()
         warm.save()
         receiver.wait_for(100)
@@ -92,9 +94,9 @@ def _measured(run: Run, receiver: Receiver, path: str, number: int) -> list[tupl
 
 @contextmanager
 def _watched(run: Run) -> Iterator[Watch]:
-    """The one process of the pool: the last that the worker made."""
-    *_, child = children(run.stage.roots()["element"])
-    watch = Watch(child)
+    """The one element worker: a pool of threads has no other process."""
+    (element,) = run.stage.roots()["element"]
+    watch = Watch(element)
     watch.begin()
     try:
         yield watch

@@ -51,10 +51,9 @@ class Stage:
             yield self
         self.processes.clear()
 
-    def deployment(self, **more: list[str]) -> dict[str, list[str]]:
-        """The documented deployment's commands, with more options for those that are named."""
-        found = workers(self.folder, events=False)
-        return {name: [*command, *more.get(name, [])] for name, command in found.items()}
+    def deployment(self) -> dict[str, list[str]]:
+        """The documented deployment's commands."""
+        return workers(self.folder, events=False)
 
     def drop(self) -> None:
         """Kill the workers: what they still have under way concerns nobody any longer."""
@@ -62,9 +61,12 @@ class Stage:
             os.killpg(process.pid, signal.SIGKILL)
             process.wait()
 
-    def roots(self) -> dict[str, int]:
-        """The processes that run, by name; their children are not named."""
-        return {name: process.pid for name, process in self.processes.items()}
+    def roots(self) -> dict[str, list[int]]:
+        """The processes that run, by kind: element1 is one of element; without their children."""
+        found: dict[str, list[int]] = {}
+        for name, process in self.processes.items():
+            found.setdefault(name.rstrip("0123456789"), []).append(process.pid)
+        return found
 
     def _is_ready(self, name: str) -> bool:
         log = self.folder / f"{name}.log"

@@ -23,8 +23,8 @@ OFF: Final = "off"
 METRICS: Final = "metrics"
 TRACED: Final = "metrics, saved within a trace"
 WAYS: Final = (OFF, METRICS, TRACED)
-#: Ports for each worker's processes.
-PORTS: Final = 10
+#: Workers, each of one process and so with one port.
+WORKERS: Final = 3
 
 
 @dataclass(slots=True)
@@ -67,7 +67,7 @@ def _measure(
         seconds = spent.seconds()
         found.cpu.append((seconds["collection"] + seconds["element"]) / run.scale.hooks * 1e6)
         if first is not None:
-            ports = range(first, first + 2 * PORTS)
+            ports = range(first, first + WORKERS)
             until(lambda: sum(map(delivered, ports)) == 100 + run.scale.hooks)
 
 
@@ -77,7 +77,7 @@ def _listening(way: str) -> Iterator[int | None]:
     if way == OFF:
         yield None
         return
-    first = free_ports(2 * PORTS)
+    first = free_ports(WORKERS)
     with stage.told("BENCH_METRICS", str(first)):
         yield first
 

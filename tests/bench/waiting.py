@@ -38,5 +38,5 @@ def p8(run: Run) -> Iterator[Figure]:
         used = {name: 100 * found / seconds for name, found in spent.seconds().items()}
     for name, share in used.items():
         yield Figure("P8", f"idle for {seconds:g} s: {name}", "% of a core", Series.of([share]))
-    both = Series.of([sum(used[name] for name in names)])
-    yield at_most(2, "P8", "idle: both workers and beat together", "% of a core", both)
+    all_of_it = Series.of([sum(used[name] for name in names)])
+    yield at_most(2, "P8", "idle: workers and beat together", "% of a core", all_of_it)

@@ -30,10 +30,10 @@ def children(pid: int) -> list[int]:
 
 
 class Peak:
-    """Watches how large the largest of some processes and their children gets."""
+    """Watches how large the largest of some groups of processes and their children gets."""
 
-    def __init__(self, roots: Iterable[int]) -> None:
-        self._roots = list(roots)
+    def __init__(self, groups: Iterable[Iterable[int]]) -> None:
+        self._roots = [root for group in groups for root in group]
         self._over = threading.Event()
         self._thread = threading.Thread(target=self._watch)
         self.megabytes = 0.0
@@ -130,7 +130,7 @@ def servers() -> dict[str, list[int]]:
 class Spent:
     """Adds up the seconds of CPU that groups of processes spend."""
 
-    def __init__(self, roots: Mapping[str, int]) -> None:
+    def __init__(self, roots: Mapping[str, Iterable[int]]) -> None:
         self._roots = roots
         self._before = self._now()
 
@@ -142,5 +142,8 @@ class Spent:
         }
 
     def _now(self) -> dict[str, dict[int, float]]:
-        groups = {name: children(root) for name, root in self._roots.items()} | servers()
+        groups = {
+            name: [pid for root in roots for pid in children(root)]
+            for name, roots in self._roots.items()
+        } | servers()
         return {name: {pid: cpu(pid) for pid in pids} for name, pids in groups.items()}

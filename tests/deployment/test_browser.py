@@ -47,7 +47,7 @@ def test_flower_is_for_looking_and_has_no_api_to_touch_with(served: Served):
 def test_flower_shows_the_workers_of_a_real_run(served: Served, page: Page, pictures: Path):
     page.goto(served.flower)
     table = page.locator("#workers-table tbody")
-    for worker in ("collection@", "element@"):
+    for worker in ("collection@", "element1@", "element2@"):
         row = table.locator("tr", has_text=worker)
         expect(row).to_contain_text("Online")
         row.locator("a", has_text=worker).wait_for()
@@ -71,7 +71,7 @@ def test_flower_shows_the_tasks_with_names_states_and_ids(
 
 def test_a_worker_has_its_page_without_buttons(served: Served, page: Page):
     page.goto(served.flower)
-    page.locator("#workers-table a", has_text="element@").click()
+    page.locator("#workers-table a", has_text="element1@").click()
     page.get_by_text("Queues", exact=True).first.click()
     page.get_by_text("doh.element").first.wait_for()
     assert page.locator("button", has_text="Shut Down").count() == 0

@@ -142,4 +142,4 @@ def test_everything_in_it_runs_is_healthy_and_delivers(folder: Path):
     )  # fmt: skip
     assert done.returncode == 0, done.stdout + done.stderr
     assert '"owed": 12, "received": 12, "lost": 0' in done.stdout
-    assert "the metrics of 5 processes tell of 12 deliveries" in done.stdout
+    assert "the metrics of 4 processes tell of 12 deliveries" in done.stdout

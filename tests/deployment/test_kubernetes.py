@@ -110,11 +110,17 @@ def test_each_process_of_a_worker_has_a_port_that_prometheus_reaches(overlay: st
     reached = {port["port"] for port in rule["ports"]}
     for name, worker in workers.items():
         listen = {one["name"]: one["value"] for one in worker["env"]}["HOOK_METRICS_LISTEN"]
-        first, place = int(listen.rpartition(":")[2]), worker["args"].index("-c")
-        number = int(worker["args"][place + 1])
+        first = int(listen.rpartition(":")[2])
+        number = processes_of(worker["args"])
         ports = {one["name"]: one["containerPort"] for one in worker["ports"]}
         assert sorted(ports.values()) == list(range(first, first + number)), name
         assert set(ports) <= reached, name
+
+
+def processes_of(command: list[str]) -> int:
+    """How many processes the pool of a worker has: threads are in one."""
+    size = int(command[command.index("-c") + 1])
+    return 1 if "threads" in command else size
 
 
 def test_prometheus_accepts_what_it_is_told_and_asks_every_process():

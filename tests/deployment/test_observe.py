@@ -119,11 +119,13 @@ def start_project(
     commands: sample.Commands, env: dict, folder: Path, ledger: int, collection: int, element: int
 ) -> None:
     celery = [sys.executable, "-m", "celery", "-A", "project"]
-    for name, port, queues, number in (
-        ("collection", collection, "doh.collection,doh.maintenance", 1),
-        ("element", element, "doh.element,doh.element_slow", 2),
+    sends = ["-Q", "doh.element,doh.element_slow", "-P", "threads", "-c", "8"]
+    for name, port, options in (
+        ("collection", collection, ["-Q", "doh.collection,doh.maintenance", "-c", "1"]),
+        ("element1", element, sends),
+        ("element2", element + 1, sends),
     ):
-        worker = [*celery, "worker", "-n", f"{name}@%h", "-Q", queues, "-c", str(number)]
+        worker = [*celery, "worker", "-n", f"{name}@%h", *options]
         own = env | {"HOOK_METRICS_LISTEN": f"127.0.0.1:{port}"}
         commands.start(name, worker, own, cwd=sample.SAMPLE)
     beat = [*celery, "beat", "-s", str(folder / "schedule")]

@@ -53,11 +53,12 @@ def sessions():
         return {pid for (pid,) in cursor.fetchall()}
 
 
-def test_workers_keep_their_connections_and_get_over_their_end(bus, many, workers):
+@pytest.mark.parametrize("pool", [("-c", "1"), ("-P", "threads", "-c", "8")], ids=" ".join)
+def test_workers_keep_their_connections_and_get_over_their_end(pool, bus, many, workers):
     many(1)
     running = workers()
     running.worker("collection", COLLECTION, "-c", "1")
-    running.worker("element", ELEMENT, "-c", "1")
+    running.worker("element", ELEMENT, *pool)
     bus.save()
     running.until(settled(1), "element")
     before = sessions()
