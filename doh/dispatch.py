@@ -119,7 +119,7 @@ def prepare(journal: Journal, claim: BatchClaim, dump_for: DumpFor) -> Work | No
     events = journal.read_events({owed.event_id for owed in claim.owed})
     bodies = Bodies(journal, claim, dump_for)
     hooks = read_recipients(journal, claim.owed)
-    now = journal.now()
+    now = claim.now()
     terms = _Terms(
         bodies=bodies,
         keys=current_keys(),

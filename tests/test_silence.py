@@ -8,6 +8,7 @@ from io import StringIO
 import pytest
 from django.contrib.auth import get_user_model
 from django.core.management import call_command
+from django.utils import timezone
 from django.views.debug import ExceptionReporter
 
 from doh.context import CurrentHook
@@ -268,7 +269,7 @@ def test_values_show_nothing_of_what_they_hold():
         outcome,
         Job(owed, f"http://127.0.0.1/?{mark}", hook, mark, "127.0.0.1", mark),
         Settled(owed, outcome, "dead", 1, body=mark),
-        BatchClaim(1, 1, (owed,), {"1:1": mark}),
+        BatchClaim(1, 1, (owed,), timezone.now(), {"1:1": mark}),
         EventClaim(1, 1, 1, "app.vehicle", "55", "changed", "default", "x", mark, 0, 0, 0),
         Content(mark, mark, mark),
         Answer(200, "OK", (("set-cookie", mark),), mark.encode(), 0.1),

@@ -4,7 +4,7 @@ from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime, timedelta
 from time import monotonic
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 
 from django.db import transaction
 from django.db.models import F
@@ -30,10 +30,20 @@ _OWED: Final = (
 )
 
 
+class Taken(NamedTuple):
+    """A batch that was just claimed, at what time of the database's.
+
+    ``again`` tells whether deliveries name it, where that was asked.
+    """
+
+    batch: Batch
+    at: datetime
+    again: bool | None = None
+
+
 class BatchLedger(Ledger):
     """The part of the journal that moves batches."""
 
-    @again
     def claim_batch(self, ring: Ring, lease: float) -> BatchClaim | None:
         """Claim the batch that a doorbell names; None if it is gone or somebody else's.
 
@@ -42,24 +52,47 @@ class BatchLedger(Ledger):
         """
         # Before, not after: the process may be stopped for long between the two.
         since = monotonic()
+        taken = self._take(ring, lease)
+        if taken is None:
+            return None
+        batch = taken.batch
+        claim = BatchClaim(
+            id=batch.pk,
+            epoch=batch.epoch,
+            owed=tuple(self._owed(taken, claimed_before=ring.epoch)),
+            at=taken.at,
+            bodies=batch.bodies,
+            given_up=batch.tries > GIVE_UP_AFTER,
+            since=since,
+        )
+        return claim if batch.tries <= SUSPECT_AFTER else self._alone(claim, batch, lease)
+
+    @again
+    def _take(self, ring: Ring, lease: float) -> Taken | None:
+        """Move a batch to the next epoch, and read it."""
         with transaction.atomic(using=self.alias):
             now = self.now()
-            until = now + timedelta(seconds=lease)
-            claimed = self._batch(ring).update(
-                epoch=ring.epoch + 1, due_at=until, tries=F("tries") + 1
+            changed = self._batch(ring).update(
+                epoch=ring.epoch + 1,
+                due_at=now + timedelta(seconds=lease),
+                tries=F("tries") + 1,
             )
-            if not claimed:
+            if not changed:
                 return None
-            batch = self._batches().get(pk=ring.batch_id)
-            owed = self._owed(batch, ring.epoch, now)
-            if batch.tries > SUSPECT_AFTER:
-                if len(owed) > 1:
-                    self._take_apart(batch, owed)
-                    return None
-                until = self.after(seconds_of_claim(batch.tries, lease))
-                self._batches().filter(pk=batch.pk).update(due_at=until)
-        given_up = batch.tries > GIVE_UP_AFTER
-        return BatchClaim(batch.pk, batch.epoch, tuple(owed), batch.bodies, given_up, since)
+            return Taken(self._batches().get(pk=ring.batch_id), now)
+
+    @again
+    def _alone(self, claim: BatchClaim, suspect: Batch, lease: float) -> BatchClaim | None:
+        """The claim on a suspect if it is of one pair, for longer; or each pair to a batch."""
+        with transaction.atomic(using=self.alias):
+            mine = self._lock(self._batch(claim.ring))
+            if not list(mine.values_list("pk")):
+                return None
+            if len(claim.owed) > 1:
+                self._take_apart(suspect, claim.owed)
+                return None
+            mine.update(due_at=self.after(seconds_of_claim(suspect.tries, lease)))
+        return claim
 
     @again
     def store_bodies(self, ring: Ring, bodies: dict[str, str]) -> bool:
@@ -105,15 +138,17 @@ class BatchLedger(Ledger):
                 self._batches().filter(among(ids)).update(epoch=queued(epoch), due_at=later)
         return [Ring(pk, queued(epoch)) for pk, epoch in rows]
 
-    def _owed(self, batch: Batch, claimed_before: int, now: datetime) -> list[Owed]:
+    def _owed(self, taken: Taken, *, claimed_before: int) -> list[Owed]:
         """What remains of a batch: pairs without a delivery, or whose delivery names it."""
-        rows = self._deliveries().filter(batch_id=batch.pk)
-        retries = [
-            _owed_again(row, now) for row in rows.order_by("event_id", "hook_id").values(*_OWED)
-        ]
-        if retries:
+        rows = self._deliveries().filter(batch_id=taken.batch.pk)
+        if taken.again is not False and (
+            retries := [
+                _owed_again(row, taken.at)
+                for row in rows.order_by("event_id", "hook_id").values(*_OWED)
+            ]
+        ):
             return retries
-        pairs = load_pairs(batch.pairs)
+        pairs = load_pairs(taken.batch.pairs)
         if claimed_before:
             settled = self._delivery_ids(pairs)
             pairs = [pair for pair in pairs if pair not in settled]

@@ -6,8 +6,8 @@ from datetime import timedelta
 from django.db import transaction
 
 from doh.again import again
-from doh.journal.events import CLAIMED, EventLedger
-from doh.journal.records import EventClaim, FannedOut
+from doh.journal.events import CLAIMED, EventLedger, claims_of
+from doh.journal.records import FannedOut
 
 
 class FanningLedger(EventLedger):
@@ -25,13 +25,15 @@ class FanningLedger(EventLedger):
         they owe more than ``most`` pairs.
         """
         with transaction.atomic(using=self.alias):
-            now = self.now()
+            clock = self._clock()
             due = self._events().filter(
-                fanned_at=None, finished_at=None, due_at__lte=now, epoch=0, deliverer=deliverer
+                fanned_at=None, finished_at=None, due_at__lte=clock, epoch=0, deliverer=deliverer
             )
-            rows = self._lock(due.order_by("due_at"), skip=True).values_list(*CLAIMED)[:limit]
-            events = [EventClaim(*row) for row in rows]
-            pairs = self.match(events, most + 1) if events else []
+            rows = self._lock(due.order_by("due_at"), skip=True).values_list(*CLAIMED, clock)
+            events, now = claims_of(rows[:limit])
+            if now is None:
+                return FannedOut((), ())
+            pairs = self.match(events, most + 1)
             if len(pairs) > most:
                 return None
             rings = self._write_batches(pairs, batch_size, now + timedelta(seconds=queue_lease))

@@ -52,9 +52,10 @@ class FlushLedger(Ledger):
         by_pair = {one.owed.pair: one for one in settled}
         ordered = [by_pair[pair] for pair in sorted(by_pair)]
         with transaction.atomic(using=self.alias):
-            if not list(self._lock(self._batch(ring)).values_list("pk")):
+            mine = self._lock(self._batch(ring)).values_list(self._clock(), flat=True)
+            now = mine.first()
+            if now is None:
                 return Flushed(fenced=True)
-            now = self.now()
             ids = self._insert_deliveries([one for one in ordered if one.owed.first], now)
             ids |= self._update_deliveries(
                 [one for one in ordered if not one.owed.first], ring, now

@@ -7,12 +7,14 @@ from typing import Any
 
 from django.db import connections
 
+from doh.again import again
 from doh.journal.among import bigints
 from doh.journal.base import Journal
+from doh.journal.batches import Taken
 from doh.journal.flushing import OUTCOME_COLUMNS, outcome_row
 from doh.journal.records import EventClaim, Ring, Settled
 from doh.journal.retrying import WINDOW, Due
-from doh.models import Delivery, Event, Hook
+from doh.models import Batch, Delivery, Event, Hook
 from doh.querysets import ANY_ACTION
 from doh.types import Pair
 
@@ -56,6 +58,16 @@ _MATCH = f"""
     ORDER BY e.place, h.id
     LIMIT %(limit)s
 """  # noqa: S608
+
+# It is its own transaction: begun, made and ended at once.
+_TAKE = """
+    UPDATE {batch} AS b
+    SET epoch = epoch + 1, tries = tries + 1,
+        due_at = statement_timestamp() + make_interval(secs => %(lease)s)
+    WHERE id = %(id)s AND epoch = %(epoch)s
+    RETURNING *, statement_timestamp() AS at,
+        EXISTS (SELECT FROM {delivery} WHERE batch_id = b.id) AS again
+"""
 
 _COLUMNS = {
     "event_id": "bigint",
@@ -129,6 +141,14 @@ class PostgresJournal(Journal):
         if rows:
             ((event.pk,),) = rows
         return bool(rows)
+
+    @again
+    def _take(self, ring: Ring, lease: float) -> Taken | None:
+        values = {"id": ring.batch_id, "epoch": ring.epoch, "lease": lease}
+        sql = _TAKE.format(batch=_table(Batch), delivery=_table(Delivery))
+        for batch in Batch.objects.using(self.alias).raw(sql, values):
+            return Taken(batch, batch.at, batch.again)  # type: ignore[attr-defined]
+        return None
 
     def match(self, claims: Sequence[EventClaim], limit: int) -> list[Pair]:
         """See `EventLedger.match`; here it is one query for all the events."""
@@ -212,5 +232,5 @@ def _recording(*, ask: bool) -> tuple[list[str], str]:
     return names, sql
 
 
-def _table(model: type[Hook] | type[Delivery] | type[Event]) -> str:
+def _table(model: type[Batch | Delivery | Event | Hook]) -> str:
     return f'"{model._meta.db_table}"'

@@ -1,7 +1,7 @@
 """What the journal takes and gives: values that nobody changes, frozen or not (`doh.types`)."""
 
 from dataclasses import dataclass, field
-from datetime import datetime
+from datetime import datetime, timedelta
 from time import monotonic
 from typing import NamedTuple
 
@@ -127,7 +127,8 @@ class Owed:
 class BatchClaim:
     """A batch that is ours to send for one lease.
 
-    ``since`` is when it was asked for, in seconds of this machine's monotonic clock.
+    ``at`` is when it was claimed, by the database's clock; ``since`` is when it was asked for, in
+    seconds of this machine's monotonic clock.
     ``given_up`` means that it was claimed in vain too often: its pairs are to be settled as dead
     letters, without another look at them.
     """
@@ -135,6 +136,7 @@ class BatchClaim:
     id: int
     epoch: int
     owed: tuple[Owed, ...]
+    at: datetime
     bodies: dict[str, str] | None = field(default=None, repr=False)
     given_up: bool = False
     since: float = field(default_factory=monotonic, compare=False)
@@ -143,6 +145,10 @@ class BatchClaim:
     def ring(self) -> Ring:
         """The doorbell at which somebody else may claim it after us."""
         return Ring(self.id, self.epoch)
+
+    def now(self) -> datetime:
+        """The database's time, off by no more than the claim took."""
+        return self.at + timedelta(seconds=monotonic() - self.since)
 
 
 @dataclass(slots=True)

@@ -5,6 +5,7 @@ from itertools import count
 
 import pytest
 import redis
+from django.utils import timezone
 
 from doh.context import CurrentHook
 from doh.dispatch import Job, Work
@@ -113,7 +114,7 @@ def make_work():
             jobs.append(
                 Job(pair, target, current, "{}", parse_target(target), None, rate, hold=hold)
             )
-        claim = BatchClaim(1, 1, tuple(job.owed for job in jobs))
+        claim = BatchClaim(1, 1, tuple(job.owed for job in jobs), timezone.now())
         return Work(claim, None, tuple(jobs), (), frozenset())
 
     return make
