@@ -1,13 +1,13 @@
 """The fan-out of events that are few, or have few hooks: in one transaction, without a claim."""
 
 from collections import Counter
-from datetime import timedelta
+from datetime import datetime, timedelta
 
 from django.db import transaction
 
 from doh.again import again
 from doh.journal.events import CLAIMED, EventLedger, claims_of
-from doh.journal.records import FannedOut
+from doh.journal.records import EventClaim, FannedOut
 
 
 class FanningLedger(EventLedger):
@@ -25,12 +25,7 @@ class FanningLedger(EventLedger):
         they owe more than ``most`` pairs.
         """
         with transaction.atomic(using=self.alias):
-            clock = self._clock()
-            due = self._events().filter(
-                fanned_at=None, finished_at=None, due_at__lte=clock, epoch=0, deliverer=deliverer
-            )
-            rows = self._lock(due.order_by("due_at"), skip=True).values_list(*CLAIMED, clock)
-            events, now = claims_of(rows[:limit])
+            events, now = self._fresh(deliverer, limit)
             if now is None:
                 return FannedOut((), ())
             pairs = self.match(events, most + 1)
@@ -40,3 +35,12 @@ class FanningLedger(EventLedger):
             counts = Counter(pair.event_id for pair in pairs)
             self._close_fan_out([event.id for event in events], counts, now)
         return FannedOut(tuple(events), tuple(rings))
+
+    def _fresh(self, deliverer: str, limit: int) -> tuple[list[EventClaim], datetime | None]:
+        """Lock due events of a deliverer that nobody has claimed yet; the database's time, too."""
+        clock = self._clock()
+        due = self._events().filter(
+            fanned_at=None, finished_at=None, due_at__lte=clock, epoch=0, deliverer=deliverer
+        )
+        rows = self._lock(due.order_by("due_at"), skip=True).values_list(*CLAIMED, clock)
+        return claims_of(rows[:limit])

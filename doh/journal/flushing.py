@@ -1,9 +1,9 @@
 """The flush: write what became of a batch's pairs, in one transaction and one lock order."""
 
 from collections import Counter, defaultdict
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from datetime import datetime, timedelta
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 
 from django.db import transaction
 from django.db.models import F
@@ -38,6 +38,15 @@ COUNTED_AFTER: Final = timedelta(hours=1)
 _HOST_LENGTH = 255
 
 
+class Awaiting(NamedTuple):
+    """An event that waits for the first outcomes of so many hooks."""
+
+    id: int
+    pending: int
+    fanned_out: bool
+    result_hook: bool
+
+
 class FlushLedger(Ledger):
     """The part of the journal that writes outcomes."""
 
@@ -52,8 +61,7 @@ class FlushLedger(Ledger):
         by_pair = {one.owed.pair: one for one in settled}
         ordered = [by_pair[pair] for pair in sorted(by_pair)]
         with transaction.atomic(using=self.alias):
-            mine = self._lock(self._batch(ring)).values_list(self._clock(), flat=True)
-            now = mine.first()
+            now = self._lock_batch(ring)
             if now is None:
                 return Flushed(fenced=True)
             ids = self._insert_deliveries([one for one in ordered if one.owed.first], now)
@@ -65,11 +73,21 @@ class FlushLedger(Ledger):
             results = self._lower_pending(written, now)
             self._disable_hooks(written, now)
             if done:
-                self._batch(ring).delete()
+                self._end_batch(ring)
             elif written:
                 self._batch(ring).update(tries=0)
         dead = _dead_letters(written, ids)
         return Flushed(written=tuple(written), result_events=results, dead=dead)
+
+    def _lock_batch(self, ring: Ring) -> datetime | None:
+        """Lock a batch that is still ours; returns the database's time."""
+        now: datetime | None = (
+            self._lock(self._batch(ring)).values_list(self._clock(), flat=True).first()
+        )
+        return now
+
+    def _end_batch(self, ring: Ring) -> None:
+        self._batch(ring).delete()
 
     def _insert_deliveries(self, settled: Sequence[Settled], now: datetime) -> dict[Pair, int]:
         """Write first outcomes; returns the keys of the deliveries that were new."""
@@ -118,20 +136,28 @@ class FlushLedger(Ledger):
         )
         if not firsts:
             return ()
-        events = self._lock(self._events().filter(among(firsts)).order_by("pk"))
         loud = []
         alike = defaultdict(list)
-        for pk, pending, fanned_at, result_hook in events.values_list(
-            "pk", "pending", "fanned_at", "result_hook"
-        ):
-            last = fanned_at is not None and pending == firsts[pk]
-            if last and result_hook:
-                loud.append(pk)
-            alike[firsts[pk], last, result_hook].append(pk)
+        for one in self._lock_events(firsts):
+            last = one.fanned_out and one.pending == firsts[one.id]
+            if last and one.result_hook:
+                loud.append(one.id)
+            alike[firsts[one.id], last, one.result_hook].append(one.id)
         for (number, last, result_hook), ids in alike.items():
-            ending = _ending(result_hook, now) if last else {}
-            self._events().filter(among(ids)).update(pending=F("pending") - number, **ending)
+            self._count_off(ids, number, _ending(result_hook, now) if last else {})
         return tuple(loud)
+
+    def _lock_events(self, ids: Collection[int]) -> list[Awaiting]:
+        rows = self._lock(self._events().filter(among(ids)).order_by("pk"))
+        return [
+            Awaiting(pk, pending, fanned_at is not None, result_hook)
+            for pk, pending, fanned_at, result_hook in rows.values_list(
+                "pk", "pending", "fanned_at", "result_hook"
+            )
+        ]
+
+    def _count_off(self, ids: Sequence[int], number: int, ending: Mapping[str, Any]) -> None:
+        self._events().filter(among(ids)).update(pending=F("pending") - number, **ending)
 
     def _disable_hooks(self, settled: Sequence[Settled], now: datetime) -> None:
         reasons = {one.owed.hook_id: one.outcome.disable for one in settled if one.outcome.disable}

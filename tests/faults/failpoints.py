@@ -80,14 +80,14 @@ def install() -> None:
 
 def _journal() -> None:
     from doh.deliverers import results
-    from doh.journal.base import Journal
+    from doh.journal.postgres import PostgresJournal
 
-    _wrap(Journal, "claim_batch", after="after-claim", only=lambda claim: claim is not None)
-    _wrap(Journal, "_write_batches", before="after-event-claim")
-    _wrap(Journal, "fan_out_at_once", after="after-slice", only=_has_rings)
-    _wrap(Journal, "commit_slice", after="after-slice", only=lambda found: bool(found[0]))
-    _wrap(Journal, "flush", before="after-2xx", after="after-commit")
-    _wrap(Journal, "_disable_hooks", after="before-commit")
+    _wrap(PostgresJournal, "claim_batch", after="after-claim", only=lambda claim: claim is not None)
+    _wrap(PostgresJournal, "_write_batches", before="after-event-claim")
+    _wrap(PostgresJournal, "fan_out_at_once", after="after-slice", only=_has_rings)
+    _wrap(PostgresJournal, "commit_slice", after="after-slice", only=lambda found: bool(found[0]))
+    _wrap(PostgresJournal, "flush", before="after-2xx", after="after-commit")
+    _wrap(PostgresJournal, "_disable_hooks", after="before-commit")
     _wrap(results, "_run", before="before-result-hook", after="after-result-hook")
 
 

@@ -1,0 +1,119 @@
+"""Fanning out: from due events to batches in four statements."""
+
+import json
+from collections import Counter
+from collections.abc import Collection, Sequence
+from datetime import datetime
+from typing import Final
+
+from doh.journal.among import bigints
+from doh.journal.events import CLAIMED, claims_of
+from doh.journal.fanning import FanningLedger
+from doh.journal.packing import dump_pairs, pack
+from doh.journal.postgres.statements import Statements, quoted, table
+from doh.journal.records import EventClaim, Ring
+from doh.models import Batch, Event, Hook
+from doh.querysets import ANY_ACTION
+from doh.types import Pair
+
+_IS_DUE: Final = "fanned_at IS NULL AND due_at <= statement_timestamp()"
+_HAS_DUE: Final = f"SELECT 1 FROM {{event}} WHERE {_IS_DUE} LIMIT 1"  # noqa: S608
+_FRESH: Final = f"""
+    SELECT {quoted(CLAIMED)}, statement_timestamp() FROM {{event}}
+    WHERE {_IS_DUE} AND finished_at IS NULL AND epoch = 0 AND deliverer = %(deliverer)s
+    ORDER BY due_at LIMIT %(limit)s
+    FOR UPDATE SKIP LOCKED
+"""  # noqa: S608
+# Four index ranges per event: hooks of its own and of the whole model, for its action and for any.
+# Each is in order already, so they are merged, and the outer sort goes event by event: the cost is
+# that of the rows returned, whether the event has one hook or a million.
+_RANGE = """
+        (SELECT id FROM {hook}
+         WHERE content_type_id = e.content_type_id AND object_id {key} AND action = {action}
+           AND id > e.after AND id <= e.until AND disabled_at IS NULL
+           AND (expires_at IS NULL OR expires_at > clock_timestamp())
+         ORDER BY id LIMIT %(limit)s)"""
+_RANGES = "\n        UNION ALL".join(
+    _RANGE.replace("{key}", key).replace("{action}", action)
+    for key in ("= e.object_id", "IS NULL")
+    for action in ("e.action", "%(any)s AND e.action <> %(any)s")
+)
+_MATCH = f"""
+    SELECT e.id, h.id
+    FROM unnest(%(ids)s::bigint[], %(types)s::int[], %(keys)s::text[], %(actions)s::text[],
+                %(after)s::bigint[], %(until)s::bigint[]) WITH ORDINALITY
+         AS e(id, content_type_id, object_id, action, after, until, place)
+    CROSS JOIN LATERAL ({_RANGES}
+        ORDER BY id LIMIT %(limit)s
+    ) AS h
+    ORDER BY e.place, h.id
+    LIMIT %(limit)s
+"""  # noqa: S608
+
+_WRITE: Final = """
+    INSERT INTO {batch} (pairs, created_at, due_at, epoch, tries)
+    SELECT pairs::jsonb, statement_timestamp(), %(due)s, 0, 0
+    FROM unnest(%(pairs)s::text[]) AS pairs
+    RETURNING id, epoch
+"""
+_CLOSE: Final = """
+    UPDATE {event} AS e
+    SET pending = e.pending + c.number, fanned_at = %(now)s, due_at = NULL
+    FROM unnest(%(ids)s::bigint[], %(numbers)s::bigint[]) AS c(id, number)
+    WHERE e.id = c.id
+"""
+
+
+class PostgresFanning(Statements, FanningLedger):
+    """The part of the journal that fans out."""
+
+    def claim_events(
+        self, limit: int, lease: float, ids: Collection[int] | None = None
+    ) -> list[EventClaim]:
+        """See `EventLedger.claim_events`; nearly always there is none, which is soon said."""
+        if ids is None and not self.has_due_events():
+            return []
+        return super().claim_events(limit, lease, ids)
+
+    def has_due_events(self) -> bool:
+        """See `EventLedger.has_due_events`."""
+        return bool(self._run(_HAS_DUE.format(event=table(Event)), {}))
+
+    def match(self, claims: Sequence[EventClaim], limit: int) -> list[Pair]:
+        """See `EventLedger.match`; here it is one query for all the events."""
+        values = {
+            "ids": [claim.id for claim in claims],
+            "types": [claim.content_type_id for claim in claims],
+            "keys": [claim.object_id for claim in claims],
+            "actions": [claim.action for claim in claims],
+            "after": [claim.fanned_to for claim in claims],
+            "until": [claim.hooks_until for claim in claims],
+            "any": ANY_ACTION,
+            "limit": limit,
+        }
+        rows = self._run(_MATCH.format(hook=table(Hook)), values)
+        return [Pair(*row) for row in rows]
+
+    def _fresh(self, deliverer: str, limit: int) -> tuple[list[EventClaim], datetime | None]:
+        values = {"deliverer": deliverer, "limit": limit}
+        return claims_of(self._run(_FRESH.format(event=table(Event)), values))
+
+    def _write_batches(self, pairs: Sequence[Pair], size: int, due: datetime) -> list[Ring]:
+        parts = [json.dumps(dump_pairs(part)) for part in pack(pairs, size)]
+        if not parts:
+            return []
+        rows = self._run(_WRITE.format(batch=table(Batch)), {"pairs": parts, "due": due})
+        return [Ring(*row) for row in rows]
+
+    def _close_fan_out(
+        self, event_ids: Collection[int], counts: Counter[int], now: datetime
+    ) -> None:
+        waiting = [event_id for event_id in event_ids if counts[event_id]]
+        if waiting:
+            values = {
+                "ids": bigints(waiting),
+                "numbers": bigints(counts[event_id] for event_id in waiting),
+                "now": now,
+            }
+            self._execute(_CLOSE.format(event=table(Event)), values)
+        super()._close_fan_out(set(event_ids).difference(waiting), counts, now)

@@ -1,0 +1,119 @@
+"""The flush, whose writes are one statement each."""
+
+from collections.abc import Collection, Mapping, Sequence
+from datetime import datetime
+from typing import Any, Final
+
+from doh.journal.among import bigints
+from doh.journal.flushing import OUTCOME_COLUMNS, Awaiting, FlushLedger, outcome_row
+from doh.journal.postgres.statements import Statements, table
+from doh.journal.records import Ring, Settled
+from doh.models import Batch, Delivery, Event
+from doh.types import Pair
+
+_COLUMNS = {
+    "event_id": "bigint",
+    "hook_id": "bigint",
+    "status": "text",
+    "attempts": "smallint",
+    "due_at": "timestamptz",
+    "batch_id": "bigint",
+    "body": "text",
+    "status_code": "smallint",
+    "detail": "text",
+    "host": "text",
+    "blocked": "boolean",
+    "updated_at": "timestamptz",
+    "pending": "boolean",
+    "deferred_at": "timestamptz",
+    "slot_at": "timestamptz",
+    "granted": "smallint",
+}
+#: A column that is sent as an array even if it is the same in all rows: there must be one.
+_NEVER_ALIKE = "hook_id"
+_KEYS = ("event_id", "hook_id")
+_NAMES = ", ".join(_COLUMNS)
+_INSERT = f"""
+    INSERT INTO {{delivery}} ({_NAMES}) {{rows}}
+    ON CONFLICT (event_id, hook_id) DO NOTHING
+    RETURNING event_id, hook_id, id
+"""
+_UPDATE = f"""
+    UPDATE {{delivery}} AS d SET {", ".join(f"{name} = v.{name}" for name in OUTCOME_COLUMNS)}
+    FROM ({{rows}}) AS v
+    WHERE d.event_id = v.event_id AND d.hook_id = v.hook_id AND d.batch_id = %(owner)s
+    RETURNING d.event_id, d.hook_id, d.id
+"""  # noqa: S608
+_LOCK: Final = """
+    SELECT statement_timestamp() FROM {batch} WHERE id = %(id)s AND epoch = %(epoch)s FOR UPDATE
+"""
+_END: Final = "DELETE FROM {batch} WHERE id = %(id)s AND epoch = %(epoch)s"
+_AWAITING: Final = """
+    SELECT id, pending, fanned_at IS NOT NULL, result_hook FROM {event}
+    WHERE id = ANY(%(ids)s::bigint[]) ORDER BY id FOR UPDATE
+"""
+_COUNT_OFF: Final = """
+    UPDATE {event} SET pending = pending - %(number)s{ending} WHERE id = ANY(%(ids)s::bigint[])
+"""
+
+
+class PostgresFlushing(Statements, FlushLedger):
+    """The part of the journal that writes outcomes."""
+
+    def _lock_batch(self, ring: Ring) -> datetime | None:
+        rows = self._run(_LOCK.format(batch=table(Batch)), _named(ring))
+        return rows[0][0] if rows else None
+
+    def _end_batch(self, ring: Ring) -> None:
+        self._execute(_END.format(batch=table(Batch)), _named(ring))
+
+    def _lock_events(self, ids: Collection[int]) -> list[Awaiting]:
+        rows = self._run(_AWAITING.format(event=table(Event)), {"ids": bigints(ids)})
+        return [Awaiting(*row) for row in rows]
+
+    def _count_off(self, ids: Sequence[int], number: int, ending: Mapping[str, Any]) -> None:
+        more = "".join(f', "{name}" = %({name})s' for name in ending)
+        sql = _COUNT_OFF.format(event=table(Event), ending=more)
+        self._execute(sql, {**ending, "number": number, "ids": bigints(ids)})
+
+    def _insert_deliveries(self, settled: Sequence[Settled], now: datetime) -> dict[Pair, int]:
+        return self._write(_INSERT, settled, now)
+
+    def _update_deliveries(
+        self, settled: Sequence[Settled], ring: Ring, now: datetime
+    ) -> dict[Pair, int]:
+        return self._write(_UPDATE, settled, now, owner=ring.batch_id)
+
+    def _write(
+        self, statement: str, settled: Sequence[Settled], now: datetime, **values: Any
+    ) -> dict[Pair, int]:
+        """Run a statement over the rows of outcomes; returns the keys that it wrote."""
+        if not settled:
+            return {}
+        rows = [(one.owed.event_id, one.owed.hook_id, *outcome_row(one, now)) for one in settled]
+        columns = dict(zip(_COLUMNS, zip(*rows, strict=True), strict=True))
+        alike = set()
+        for name, column in columns.items():
+            if name != _NEVER_ALIKE and len(set(column)) == 1:
+                alike.add(name)
+                values[name] = column[0]
+            else:
+                values[name] = bigints(column) if name in _KEYS else list(column)
+        sql = statement.format(delivery=table(Delivery), rows=_rows(alike))
+        written = self._run(sql, values)
+        return {Pair(event_id, hook_id): pk for event_id, hook_id, pk in written}
+
+
+def _named(ring: Ring) -> dict[str, int]:
+    return {"id": ring.batch_id, "epoch": ring.epoch}
+
+
+def _rows(alike: Collection[str]) -> str:
+    """The rows of outcomes as a query: a column that is the same in all of them is sent once."""
+    arrays = [name for name in _COLUMNS if name not in alike]
+    taken = ", ".join(
+        f"%({name})s::{kind} AS {name}" if name in alike else f"v.{name}"
+        for name, kind in _COLUMNS.items()
+    )
+    unnested = ", ".join(f"%({name})s::{_COLUMNS[name]}[]" for name in arrays)
+    return f"SELECT {taken} FROM unnest({unnested}) AS v({', '.join(arrays)})"  # noqa: S608

@@ -1,0 +1,33 @@
+"""What all the statements stand on: a cursor, and the names of the tables."""
+
+from collections.abc import Iterable
+from typing import Any
+
+from django.db import connections
+
+from doh.journal.ledger import Ledger
+from doh.models import Batch, Delivery, Event, Hook
+
+
+class Statements(Ledger):
+    """The ledger, spoken to in SQL."""
+
+    def _run(self, statement: str, values: Any) -> list[tuple[Any, ...]]:
+        with connections[self.alias].cursor() as cursor:
+            cursor.execute(statement, values)
+            rows: list[tuple[Any, ...]] = cursor.fetchall()
+        return rows
+
+    def _execute(self, statement: str, values: Any) -> None:
+        with connections[self.alias].cursor() as cursor:
+            cursor.execute(statement, values)
+
+
+def table(model: type[Batch | Delivery | Event | Hook]) -> str:
+    """The quoted name of a model's table."""
+    return f'"{model._meta.db_table}"'
+
+
+def quoted(names: Iterable[str]) -> str:
+    """Columns by the names of their attributes, which are their own."""
+    return ", ".join(f'"{name}"' for name in names)
