@@ -8,9 +8,10 @@ from doh import conf, failing
 from doh.deliverers import chores
 from doh.journal import get_journal
 from doh.names import SWEEP
+from doh_tasks.aside import aside
 from doh_tasks.collection import collect, send
 from doh_tasks.queues import DISABLE_FAILING, PRUNE, PRUNE_EVERY
-from doh_tasks.results import finish
+from doh_tasks.results import run_due_result_hooks
 
 #: Batches rung for in one transaction; transactions in one sweep at most.
 STEP = 1_000
@@ -21,16 +22,16 @@ STEPS = 50
 def sweep() -> None:
     """Look for whatever is due in the ledger and nobody came for, and have it done."""
     journal = get_journal()
-    journal.beat()
+    aside(journal.beat)
     for _ in range(STEPS):
-        rings = journal.overdue_batches(STEP, conf.queue_lease())
+        rings = aside(journal.overdue_batches, STEP, conf.queue_lease())
         if rings:
             send(journal, rings)
         if len(rings) < STEP:
             break
-    if journal.has_due_events():
+    if aside(journal.has_due_events):
         collect.delay()
-    finish()
+    run_due_result_hooks(journal)
 
 
 @shared_task(name=PRUNE, ignore_result=True)

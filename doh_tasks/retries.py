@@ -4,6 +4,7 @@ from celery import shared_task
 
 from doh import conf
 from doh.journal import get_journal
+from doh_tasks.aside import aside
 from doh_tasks.collection import send
 from doh_tasks.limits import slow_hosts
 from doh_tasks.queues import RETRY, SLOW_QUEUE
@@ -19,7 +20,7 @@ def retry() -> None:
     journal = get_journal()
     slow = slow_hosts()
     for _ in range(STEPS):
-        lanes = journal.gather_lanes(STEP, conf.batch_size(), conf.queue_lease(), slow)
+        lanes = aside(journal.gather_lanes, STEP, conf.batch_size(), conf.queue_lease(), slow)
         send(journal, lanes.first)
         send(journal, lanes.slow, SLOW_QUEUE)
         # What becomes due meanwhile makes a better batch at the next beat.

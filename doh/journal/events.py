@@ -55,7 +55,7 @@ class EventLedger(Ledger):
         self, limit: int, lease: float, ids: Collection[int] | None = None
     ) -> list[EventClaim]:
         """Claim settled events whose result hook is due to run."""
-        rows = self._events().filter(fanned_at__isnull=False, finished_at=None, pending=0)
+        rows = self._settled()
         if ids is not None:
             rows = rows.filter(among(ids))
         return self._claim(rows.filter(due_at__lte=self._clock()), limit, lease)
@@ -161,6 +161,13 @@ class EventLedger(Ledger):
         """Whether an event waits to be fanned out."""
         rows = self._events().filter(fanned_at=None, due_at__lte=self._clock())
         return rows.exists()
+
+    def has_due_results(self) -> bool:
+        """Whether the result hook of a settled event waits to be run."""
+        return self._settled().filter(due_at__lte=self._clock()).exists()
+
+    def _settled(self) -> QuerySet[Event]:
+        return self._events().filter(fanned_at__isnull=False, finished_at=None, pending=0)
 
     def _exactly(self, claim: EventClaim) -> Q:
         """Most collations of MySQL and MariaDB take "a" for "A": these are two objects here."""

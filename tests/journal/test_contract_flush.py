@@ -19,12 +19,15 @@ def test_the_result_hook_is_due_when_every_pair_has_had_its_first_outcome(journa
     claim = journal.claim_batch(batch, LEASE)
     first = journal.flush(claim.ring, [waiting(claim.owed[0]), settled(claim.owed[1])], done=False)
     assert first.result_events == ()
+    assert not journal.has_due_results()
     assert journal.claim_results(10, LEASE) == []
     last = journal.flush(claim.ring, [settled(claim.owed[2])], done=True)
     event = Event.objects.get()
     assert last.result_events == (event.pk,)
     assert (event.pending, event.finished_at) == (0, None)
+    assert journal.has_due_results()
     (result,) = journal.claim_results(10, LEASE)
+    assert not journal.has_due_results()
     journal.finish_event(result)
     event.refresh_from_db()
     assert event.finished_at is not None

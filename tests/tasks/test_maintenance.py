@@ -3,17 +3,24 @@
 from datetime import timedelta
 
 import pytest
+from django.db import connection
 from django.utils import timezone
 
 from doh.deliverers import chores
 from doh.models import Delivery, Event, content_type_of
 from doh.status import survey_broker
-from doh_tasks.maintenance import prune
+from doh_tasks.maintenance import prune, sweep
+from doh_tasks.retries import retry
 from tests.app.models import Vehicle
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
 OLD = 3 * chores.STEP
+_OTHERS = """
+    SELECT pid FROM pg_stat_activity
+    WHERE datname = current_database() AND pid <> pg_backend_pid()
+      AND backend_type = 'client backend'
+"""
 
 
 @pytest.fixture
@@ -43,3 +50,22 @@ def test_pruning_does_not_outlive_the_hour(old_events, monkeypatch):
     monkeypatch.setattr(chores, "TURN", 0.0)
     prune(until=1.0)
     assert survey_broker().queues["doh.maintenance"] == 0
+
+
+@pytest.mark.parametrize("task", [sweep, retry])
+def test_what_beat_asks_for_all_day_opens_no_connection_each_time(workers, task):
+    worker = workers()
+    worker.worker("all", "doh.collection,doh.maintenance", "-c", "1")
+    seen = []
+    for _ in range(3):
+        done = f"{task.name}[{task.delay().id}] succeeded"
+        worker.until(lambda said=done: said in worker.log("all"), "all")
+        seen.append(other_connections())
+    assert seen[0] == seen[1] == seen[2]
+    assert len(seen[0]) == 1
+
+
+def other_connections():
+    with connection.cursor() as cursor:
+        cursor.execute(_OTHERS)
+        return {pid for (pid,) in cursor.fetchall()}

@@ -18,6 +18,12 @@ from doh.types import Pair
 
 _IS_DUE: Final = "fanned_at IS NULL AND due_at <= statement_timestamp()"
 _HAS_DUE: Final = f"SELECT 1 FROM {{event}} WHERE {_IS_DUE} LIMIT 1"  # noqa: S608
+_HAS_RESULTS: Final = """
+    SELECT 1 FROM {event}
+    WHERE due_at <= statement_timestamp()
+      AND fanned_at IS NOT NULL AND finished_at IS NULL AND pending = 0
+    LIMIT 1
+"""
 _FRESH: Final = f"""
     SELECT {quoted(CLAIMED)}, statement_timestamp() FROM {{event}}
     WHERE {_IS_DUE} AND finished_at IS NULL AND epoch = 0 AND deliverer = %(deliverer)s
@@ -78,6 +84,10 @@ class PostgresFanning(Statements, FanningLedger):
     def has_due_events(self) -> bool:
         """See `EventLedger.has_due_events`."""
         return bool(self._run(_HAS_DUE.format(event=table(Event)), {}))
+
+    def has_due_results(self) -> bool:
+        """See `EventLedger.has_due_results`."""
+        return bool(self._run(_HAS_RESULTS.format(event=table(Event)), {}))
 
     def match(self, claims: Sequence[EventClaim], limit: int) -> list[Pair]:
         """See `EventLedger.match`; here it is one query for all the events."""
