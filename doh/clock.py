@@ -9,7 +9,7 @@ from typing import Any
 
 from django.conf import settings
 from django.db.backends.base.base import BaseDatabaseWrapper
-from django.db.models import DateTimeField, Expression, Func, Value
+from django.db.models import DateTimeField, Func, Value
 from django.utils import timezone
 
 _QUERIES = {
@@ -32,13 +32,6 @@ def database_now(connection: BaseDatabaseWrapper) -> datetime:
     if connection.vendor == "mysql":
         return timezone.make_naive(moment.replace(tzinfo=UTC), timezone.get_default_timezone())
     return moment
-
-
-def clock_of(connection: BaseDatabaseWrapper) -> Expression:
-    """The same inside of a statement, which saves a round trip."""
-    if connection.vendor in _QUERIES:
-        return DatabaseNow()
-    return Value(database_now(connection), output_field=DateTimeField())
 
 
 def drift_from(now: datetime) -> float:

@@ -1,7 +1,7 @@
 """Events: claim them, pass what they owe to batches, and see them finished."""
 
 from collections import Counter, defaultdict
-from collections.abc import Collection, Iterable, Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import replace
 from datetime import datetime, timedelta
 from typing import Any, Final
@@ -48,7 +48,7 @@ class EventLedger(Ledger):
         rows = self._events().filter(fanned_at=None, finished_at=None)
         if ids is not None:
             return self._claim(rows.filter(among(ids), epoch=0), limit, lease)
-        return self._claim(rows.filter(due_at__lte=self._clock()), limit, lease)
+        return self._claim(rows.filter(due_at__lte=self.now()), limit, lease)
 
     @again
     def claim_results(
@@ -58,7 +58,7 @@ class EventLedger(Ledger):
         rows = self._settled()
         if ids is not None:
             rows = rows.filter(among(ids))
-        return self._claim(rows.filter(due_at__lte=self._clock()), limit, lease)
+        return self._claim(rows.filter(due_at__lte=self.now()), limit, lease)
 
     def match(self, claims: Sequence[EventClaim], limit: int) -> list[Pair]:
         """Up to ``limit`` pairs that claimed events still owe, event by event, by hook id.
@@ -159,12 +159,12 @@ class EventLedger(Ledger):
 
     def has_due_events(self) -> bool:
         """Whether an event waits to be fanned out."""
-        rows = self._events().filter(fanned_at=None, due_at__lte=self._clock())
+        rows = self._events().filter(fanned_at=None, due_at__lte=self.now())
         return rows.exists()
 
     def has_due_results(self) -> bool:
         """Whether the result hook of a settled event waits to be run."""
-        return self._settled().filter(due_at__lte=self._clock()).exists()
+        return self._settled().filter(due_at__lte=self.now()).exists()
 
     def _settled(self) -> QuerySet[Event]:
         return self._events().filter(fanned_at__isnull=False, finished_at=None, pending=0)
@@ -184,10 +184,10 @@ class EventLedger(Ledger):
 
     def _claim(self, rows: QuerySet[Event], limit: int, lease: float) -> list[EventClaim]:
         with transaction.atomic(using=self.alias):
-            locked = self._lock(rows.order_by("due_at"), skip=True)
-            found, now = claims_of(locked.values_list(*CLAIMED, self._clock())[:limit])
-            claims = [] if now is None else self._sane(found, now)
-            if now is None or not claims:
+            now = self.now()
+            found = self._lock(rows.order_by("due_at"), skip=True).values_list(*CLAIMED)[:limit]
+            claims = self._sane([EventClaim(*row) for row in found], now)
+            if not claims:
                 return []
             seconds = seconds_of_claim(claims[0].futile + 1, lease)
             self._events().filter(among(claim.id for claim in claims)).update(
@@ -244,9 +244,3 @@ class EventLedger(Ledger):
                 settled = rows.filter(pending=0)
                 settled.filter(result_hook=True, fanned_to__gt=0).update(due_at=now)
                 settled.filter(due_at=None).update(finished_at=now, snapshot=None)
-
-
-def claims_of(rows: Iterable[tuple[Any, ...]]) -> tuple[list[EventClaim], datetime | None]:
-    """Events that were just read, and the database's time, which each row has at its end."""
-    found = list(rows)
-    return [EventClaim(*row[:-1]) for row in found], found[0][-1] if found else None

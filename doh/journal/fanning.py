@@ -6,7 +6,7 @@ from datetime import datetime, timedelta
 from django.db import transaction
 
 from doh.again import again
-from doh.journal.events import CLAIMED, EventLedger, claims_of
+from doh.journal.events import CLAIMED, EventLedger
 from doh.journal.records import EventClaim, FannedOut
 
 
@@ -25,9 +25,10 @@ class FanningLedger(EventLedger):
         they owe more than ``most`` pairs.
         """
         with transaction.atomic(using=self.alias):
-            events, now = self._fresh(deliverer, limit)
-            if now is None:
+            found = self._fresh(deliverer, limit)
+            if found is None:
                 return FannedOut((), ())
+            events, now = found
             pairs = self.match(events, most + 1)
             if len(pairs) > most:
                 return None
@@ -36,11 +37,12 @@ class FanningLedger(EventLedger):
             self._close_fan_out([event.id for event in events], counts, now)
         return FannedOut(tuple(events), tuple(rings))
 
-    def _fresh(self, deliverer: str, limit: int) -> tuple[list[EventClaim], datetime | None]:
+    def _fresh(self, deliverer: str, limit: int) -> tuple[list[EventClaim], datetime] | None:
         """Lock due events of a deliverer that nobody has claimed yet; the database's time, too."""
-        clock = self._clock()
+        now = self.now()
         due = self._events().filter(
-            fanned_at=None, finished_at=None, due_at__lte=clock, epoch=0, deliverer=deliverer
+            fanned_at=None, finished_at=None, due_at__lte=now, epoch=0, deliverer=deliverer
         )
-        rows = self._lock(due.order_by("due_at"), skip=True).values_list(*CLAIMED, clock)
-        return claims_of(rows[:limit])
+        rows = self._lock(due.order_by("due_at"), skip=True).values_list(*CLAIMED)[:limit]
+        events = [EventClaim(*row) for row in rows]
+        return (events, now) if events else None

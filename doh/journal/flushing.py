@@ -81,10 +81,7 @@ class FlushLedger(Ledger):
 
     def _lock_batch(self, ring: Ring) -> datetime | None:
         """Lock a batch that is still ours; returns the database's time."""
-        now: datetime | None = (
-            self._lock(self._batch(ring)).values_list(self._clock(), flat=True).first()
-        )
-        return now
+        return self.now() if list(self._lock(self._batch(ring)).values_list("pk")) else None
 
     def _end_batch(self, ring: Ring) -> None:
         self._batch(ring).delete()

@@ -6,9 +6,9 @@ from itertools import groupby
 from typing import Final, TypeVar
 
 from django.db import connections, transaction
-from django.db.models import Expression, Model, QuerySet
+from django.db.models import Model, QuerySet
 
-from doh.clock import clock_of, database_now
+from doh.clock import database_now
 from doh.journal.packing import dump_pairs, pack
 from doh.journal.records import Ring
 from doh.models import Batch, Delivery, Event, Hook
@@ -37,10 +37,6 @@ class Ledger:
     def now(self) -> datetime:
         """The database's time."""
         return database_now(connections[self.alias])
-
-    def _clock(self) -> Expression:
-        """The same, for a statement that is made anyway."""
-        return clock_of(connections[self.alias])
 
     def after(self, seconds: float) -> datetime:
         """The database's time in so many seconds."""

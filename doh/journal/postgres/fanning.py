@@ -7,7 +7,7 @@ from datetime import datetime
 from typing import Final
 
 from doh.journal.among import bigints
-from doh.journal.events import CLAIMED, claims_of
+from doh.journal.events import CLAIMED
 from doh.journal.fanning import FanningLedger
 from doh.journal.packing import dump_pairs, pack
 from doh.journal.postgres.statements import Statements, quoted, table
@@ -104,9 +104,10 @@ class PostgresFanning(Statements, FanningLedger):
         rows = self._run(_MATCH.format(hook=table(Hook)), values)
         return [Pair(*row) for row in rows]
 
-    def _fresh(self, deliverer: str, limit: int) -> tuple[list[EventClaim], datetime | None]:
+    def _fresh(self, deliverer: str, limit: int) -> tuple[list[EventClaim], datetime] | None:
         values = {"deliverer": deliverer, "limit": limit}
-        return claims_of(self._run(_FRESH.format(event=table(Event)), values))
+        rows = self._run(_FRESH.format(event=table(Event)), values)
+        return ([EventClaim(*row[:-1]) for row in rows], rows[0][-1]) if rows else None
 
     def _write_batches(self, pairs: Sequence[Pair], size: int, due: datetime) -> list[Ring]:
         parts = [json.dumps(dump_pairs(part)) for part in pack(pairs, size)]
