@@ -53,7 +53,7 @@ test-databases: $(READY)  ## Run the journal's contract on SQLite, on MariaDB (D
 bench: $(PLOTS)  ## Measure everything beside its yardsticks (45 min, a quiet machine, Debian's nginx; ARGS="--only P1,P3")
 	$(BENCH) -m tests.bench $(ARGS)
 
-bench-docs: $(PLOTS)  ## Measure everything, and write what was found into docs (45 min, a quiet machine)
+bench-docs: $(PLOTS)  ## Measure everything, or ARGS="--only P1,P4", and write what was found into docs (45 min, a quiet machine)
 	$(BENCH) -m tests.bench --docs $(ARGS)
 
 bench-pools: $(PLOTS)  ## Compare the pools of Celery's workers (10 min)

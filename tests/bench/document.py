@@ -1,7 +1,8 @@
 """Writes what one run of the benchmark found into the docs: tables, plots, the sizing.
 
 ``python -m tests.bench.document .demo/bench.json`` writes between the marks in docs/performance.md
-and docs/scaling.md, and renews docs/img. ``make bench-docs`` measures first.
+and docs/scaling.md, and renews docs/img. ``make bench-docs`` measures first. What a run did not
+measure stays as it was, with its date.
 """
 
 import argparse
@@ -31,13 +32,30 @@ def document(found: Path, docs: Path = DOCS) -> None:
     """Write the docs of one run, in place, or into a copy of them elsewhere."""
     if docs != DOCS:
         shutil.copytree(DOCS, docs, dirs_exist_ok=True)
-    content = json.loads(found.read_text())
+    kept = docs / "img" / "performance.json"
+    content = _with_earlier(json.loads(found.read_text()), json.loads(kept.read_text()))
     figures = [Figure.from_plain(one) for one in content["figures"]]
     plots.draw(docs / "img", figures)
-    kept = docs / "img" / "performance.json"
-    kept.write_text(found.read_text())
+    kept.write_text(json.dumps(content, indent=1) + "\n")
     _write(docs / "performance.md", _performance(content["about"], figures))
     _write(docs / "scaling.md", _scaling(Costs.measured(kept)))
+
+
+def _with_earlier(new: dict[str, Any], old: dict[str, Any]) -> dict[str, Any]:
+    """What a run found, and of earlier ones what it did not measure again."""
+    again = new["about"]["seconds"].keys()
+    left = [one for one in old["figures"] if one["goal"] not in again]
+    dates = dict.fromkeys((one["goal"] for one in left), old["about"]["date"])
+    earlier = dates | {
+        goal: date for goal, date in old["about"].get("earlier", {}).items() if goal in dates
+    }
+    figures = sorted([*new["figures"], *left], key=lambda one: _place(one["goal"]))
+    return {"about": {**new["about"], "earlier": earlier}, "figures": figures}
+
+
+def _place(goal: str) -> tuple[int, str]:
+    """P2 comes before P10, and both before what is no goal."""
+    return (int(goal[1:]), "") if goal[1:].isdigit() else (1_000, goal)
 
 
 def _performance(about: dict[str, Any], figures: list[Figure]) -> dict[str, str]:
@@ -56,8 +74,16 @@ def _taken(about: dict[str, Any]) -> str:
     busy = " and ".join(f"{share:.0f} % {when} it" for when, share in about["busy"].items())
     return (
         f"Taken on {about['date']} on {about['machine']}; {packages}. The run took {minutes:.0f}"
-        f" minutes; the machine was busy to {busy}.\n"
+        f" minutes; the machine was busy to {busy}.{_earlier(about['earlier'])}\n"
     )
+
+
+def _earlier(dates: dict[str, str]) -> str:
+    """Which figures are of which earlier run."""
+    by_date: dict[str, list[str]] = {}
+    for goal, date in dates.items():
+        by_date.setdefault(date, []).append(goal)
+    return "".join(f" Of {date}: {', '.join(goals)}." for date, goals in sorted(by_date.items()))
 
 
 def _scaling(costs: Costs) -> dict[str, str]:
