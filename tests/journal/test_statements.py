@@ -1,0 +1,51 @@
+"""How often the database is asked for an event with one hook: what a small batch costs."""
+
+import pytest
+from django.db import connection
+from django.test.utils import CaptureQueriesContext
+
+from doh.journal import get_journal
+from tests.journal.steps import DELIVERER, LEASE, settled
+
+pytestmark = [
+    pytest.mark.django_db(transaction=True),
+    pytest.mark.skipif(connection.vendor != "postgresql", reason="the ORM asks more often"),
+]
+
+
+@pytest.fixture
+def asked():
+    """Counts the statements of a block, beside BEGIN and COMMIT."""
+
+    def count(work):
+        with CaptureQueriesContext(connection) as captured:
+            found = work()
+        said = [one["sql"] for one in captured if one["sql"] not in ("BEGIN", "COMMIT")]
+        return len(said), found
+
+    return count
+
+
+def test_an_event_with_one_hook_takes_ten_statements_from_its_row_to_its_outcome(
+    make_event, make_hooks, asked
+):
+    journal = get_journal()
+    make_hooks(1)
+    make_event()
+    number, fanned_out = asked(
+        lambda: journal.fan_out_at_once(DELIVERER, 10, 10, batch_size=10, queue_lease=LEASE)
+    )
+    assert number == 4
+    (ring,) = fanned_out.rings
+    number, claim = asked(lambda: journal.claim_batch(ring, LEASE))
+    assert number == 1
+    outcomes = [settled(one) for one in claim.owed]
+    number, flushed = asked(lambda: journal.flush(claim.ring, outcomes, done=True))
+    assert number == 5
+    assert len(flushed.written) == 1
+
+
+def test_to_learn_that_nothing_is_due_takes_one(transactional_db, asked):
+    journal = get_journal()
+    assert asked(lambda: journal.claim_events(10, LEASE)) == (1, [])
+    assert asked(journal.has_due_results) == (1, False)
