@@ -93,6 +93,44 @@ def test_a_secret_that_cannot_be_read_costs_no_attempt_and_no_neighbour(
     assert "HOOK_ENCRYPTION_KEYS" in delivery.detail
 
 
+def until_stopped():
+    out = StringIO()
+    call_command("doh_work", stdout=out)
+    assert out.getvalue().splitlines()[-1] == "Stopped."
+
+
+def test_a_signal_amid_a_flush_costs_no_outcome(left_behind, receiver):
+    def told_to_stop(execute, sql, *rest):
+        if "doh_delivery" in sql and sql.lstrip().startswith("INSERT"):
+            signal.raise_signal(signal.SIGTERM)
+        return execute(sql, *rest)
+
+    with connection.execute_wrapper(told_to_stop):
+        until_stopped()
+    assert Delivery.objects.get().status == "succeeded"
+    assert len(receiver.posts) == 1
+
+
+def stop_once(target, payload):
+    """An element deliverer during whose first call SIGTERM comes."""
+    if not Delivery.objects.exists():
+        signal.raise_signal(signal.SIGTERM)
+
+
+def test_a_signal_amid_a_batch_leaves_the_rest_to_others_at_once(bus, hook_on, settings):
+    settings.HOOK_COLLECTION_DELIVERER = "doh.deliverers.deliver_hooks_using_task"
+    settings.HOOK_REDIS_URL = "redis://127.0.0.1:1/0"
+    settings.HOOK_ELEMENT_DELIVERER = "tests.test_work.stop_once"
+    settings.HOOK_BATCH_SIZE = 2
+    for _ in range(4):
+        hook_on(bus)
+    bus.save()
+    until_stopped()
+    assert Delivery.objects.get().status == "succeeded"
+    work()
+    assert Delivery.objects.filter(status="succeeded").count() == 4
+
+
 @pytest.mark.parametrize("name", ["SIGINT", "SIGTERM"])
 def test_it_works_until_it_is_interrupted(name, left_behind, receiver):
     if connection.vendor == "sqlite":

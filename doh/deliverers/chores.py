@@ -9,6 +9,7 @@ from typing import NamedTuple
 from doh import conf
 from doh.deliverers import inline
 from doh.deliverers.eventlet import send_with_eventlet
+from doh.deliverers.inline import Stopping
 from doh.deliverers.project import keep_built_in
 from doh.deliverers.resolve import dump_for, element, uses_eventlet
 from doh.deliverers.results import run_result_hooks
@@ -30,12 +31,17 @@ class Pruned(NamedTuple):
     more: bool
 
 
-def work_once() -> int:
-    """Do whatever is due: fan-outs, batches, retries, result hooks; returns how many steps."""
+def work_once(stopping: Stopping = inline.never) -> int:
+    """Do whatever is due: fan-outs, batches, retries, result hooks; returns how many steps.
+
+    Told to stop, it starts nothing more, and others may have at once what it has left.
+    """
     journal = get_journal()
     journal.beat()
     steps = 0
-    while _collect(journal) or _retry(journal) or run_result_hooks(journal):
+    while not stopping() and (
+        _collect(journal, stopping) or _retry(journal, stopping) or run_result_hooks(journal)
+    ):
         steps += 1
     return steps
 
@@ -57,26 +63,31 @@ def prune(seconds: float = math.inf) -> Pruned:
     return Pruned(number, more=False)
 
 
-def _collect(journal: Journal) -> bool:
+def _collect(journal: Journal, stopping: Stopping) -> bool:
     claims = journal.claim_events(STEP, conf.lease())
     for rings in fan_out(journal, keep_built_in(journal, claims)):
-        _send(journal, rings)
+        _send(journal, rings, stopping)
+        if stopping():
+            break
     return bool(claims)
 
 
-def _retry(journal: Journal) -> bool:
+def _retry(journal: Journal, stopping: Stopping) -> bool:
     rings = journal.overdue_batches(STEP, conf.queue_lease())
     rings += journal.gather_retries(STEP, conf.batch_size(), conf.queue_lease())
-    _send(journal, rings)
+    _send(journal, rings, stopping)
     return bool(rings)
 
 
-def _send(journal: Journal, rings: list[Ring]) -> None:
-    for ring in rings:
+def _send(journal: Journal, rings: list[Ring], stopping: Stopping) -> None:
+    for number, ring in enumerate(rings):
+        if stopping():
+            journal.hand_back(rings[number:])
+            return
         claim = journal.claim_batch(ring, conf.lease())
         work = None if claim is None else prepare(journal, claim, dump_for)
         if work is not None:
-            inline.send_work(journal, work, _sender(work))
+            inline.send_work(journal, work, _sender(work), stopping=stopping)
 
 
 def _sender(work: Work) -> Sender:

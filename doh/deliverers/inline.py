@@ -29,6 +29,9 @@ FLUSH_SIZE = 500
 #: Told what a flush ended: result hooks that are due, dead letters.
 Announce = Callable[[Journal, Flushed], None]
 
+#: Asked before each job whether it shall be the last.
+Stopping = Callable[[], bool]
+
 
 def claim(event_id: int) -> list[EventClaim]:
     """Claim an event that was just recorded; nothing if somebody was faster."""
@@ -70,23 +73,38 @@ def deliver_batch(journal: Journal, ring: Ring, sender: Sender | None = None) ->
     send_work(journal, work, sender or sender_for(element()))
 
 
+def never() -> bool:
+    """Nobody wants an end."""
+    return False
+
+
 @sensitive_variables()
 def send_work(
-    journal: Journal, work: Work, sender: Sender, announce: Announce = results.settle
+    journal: Journal,
+    work: Work,
+    sender: Sender,
+    announce: Announce = results.settle,
+    stopping: Stopping = never,
 ) -> None:
-    """Send what a claimed batch comes to; ``announce`` is told what each flush ended."""
-    _Run(journal, work, sender, announce).run()
+    """Send what a claimed batch comes to; ``announce`` is told what each flush ended.
+
+    Once ``stopping`` says so, no more jobs are started, and the rest of the batch is handed back.
+    """
+    _Run(journal, work, sender, announce, stopping).run()
 
 
 class _Run:
     """One claimed batch on its way: sent, flushed by count and time, its lease kept alive."""
 
-    def __init__(self, journal: Journal, work: Work, send: Sender, announce: Announce) -> None:
+    def __init__(
+        self, journal: Journal, work: Work, send: Sender, announce: Announce, stopping: Stopping
+    ) -> None:
         self._journal = journal
         self._work = work
         self._ring = work.claim.ring
         self._send = send
         self._announce = announce
+        self._stopping = stopping
         self._watcher = watcher_of(element().kind)
         self._unwritten: list[Settled] = list(work.settled)
         self._responses: list[Sent] = []
@@ -107,7 +125,8 @@ class _Run:
             if self._unwritten:
                 self._flush(done=False)
             raise
-        self._flush(done=self._complete)
+        if self._flush(done=self._complete) and not self._complete:
+            self._journal.hand_back([self._ring])
 
     def _note(self, sent: Sent) -> None:
         self._unwritten.append(sent.job.settle(sent.outcome))
@@ -115,10 +134,10 @@ class _Run:
             self._responses.append(sent)
 
     def _startable(self) -> Iterator[Job]:
-        """The jobs, as long as the lease leaves time for one more."""
+        """The jobs, as long as the claim is ours and nobody wants an end."""
         self._complete = False
         for job in self._work.jobs:
-            if not self._work.lease.keep():
+            if self._stopping() or not self._work.lease.keep():
                 return
             yield job
         self._complete = True

@@ -6,6 +6,7 @@ from django.core.management.base import BaseCommand, CommandError
 
 from doh.journal import Journal
 from doh.letters import Mover, Selection, move_all
+from doh.management.interruption import Interruption
 from doh.management.progress import Progress
 
 #: Exit status of what Ctrl-C ended, as shells have it.
@@ -20,15 +21,16 @@ def run(
     Each step is committed: interrupted, it says how far it came, and the next run does the rest.
     """
     progress, number = Progress(done, total), 0
-    try:
+    with Interruption() as stopping:
         for moved in move_all(move, which.rows(journal)):
             number += moved
             progress.advance(moved)
-    except KeyboardInterrupt:
-        progress.end()
+            if stopping():
+                break
+    progress.end()
+    if stopping():
         command.stdout.write(f"Interrupted, {number} {done}: run it again for the rest.")
         sys.exit(_INTERRUPTED)
-    progress.end()
     return number
 
 

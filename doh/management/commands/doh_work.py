@@ -1,9 +1,7 @@
 """``manage.py doh_work``: sweep, retry, prune and look after failing hooks without Celery."""
 
-import signal
 import time
 from argparse import ArgumentParser
-from threading import Event
 from typing import Any
 
 from django.core.management.base import BaseCommand
@@ -12,6 +10,7 @@ from django.db import close_old_connections
 from doh.deliverers.chores import TURN, prune, work_once
 from doh.failing import disable_failing
 from doh.journal import get_journal
+from doh.management.interruption import Interruption
 
 
 class Command(BaseCommand):
@@ -44,22 +43,20 @@ class Command(BaseCommand):
             disable_failing(get_journal())
             self.stdout.write(f"Everything due is done; {prune().rows} rows pruned.")
             return
-        pause = Event()
-        tidied_at, unpruned = float("-inf"), False
         self.stdout.write("Working; Ctrl-C or SIGTERM ends it.")
-        signal.signal(signal.SIGTERM, _interrupt)
-        try:
-            while not pause.wait(0 if unpruned else options["every"]):
-                close_old_connections()
-                work_once()
-                if time.monotonic() - tidied_at >= options["prune_every"]:
-                    disable_failing(get_journal())
-                    tidied_at, unpruned = time.monotonic(), True
-                unpruned = unpruned and prune(TURN).more
-        except KeyboardInterrupt:
-            self.stdout.write("Stopped.")
+        with Interruption() as stopping:
+            _work(stopping, options["every"], options["prune_every"])
+        self.stdout.write("Stopped.")
 
 
-def _interrupt(*_: object) -> None:
-    """End as for Ctrl-C: what was sent is written down first, so that it is not sent again."""
-    raise KeyboardInterrupt
+def _work(stopping: Interruption, every: float, prune_every: float) -> None:
+    """What was sent is written down before it ends, and the rest of a batch is handed back."""
+    tidied_at, unpruned = float("-inf"), False
+    while not stopping():
+        close_old_connections()
+        work_once(stopping)
+        if time.monotonic() - tidied_at >= prune_every:
+            disable_failing(get_journal())
+            tidied_at, unpruned = time.monotonic(), True
+        unpruned = unpruned and prune(TURN).more
+        stopping.pause(0 if unpruned else every)
