@@ -1,8 +1,9 @@
 """Ctrl-C and SIGTERM as a question that a command asks between two steps."""
 
+import select
 import signal
+import socket
 import threading
-import time
 from types import FrameType, TracebackType
 from typing import Final
 
@@ -17,9 +18,10 @@ class Interruption:
     """
 
     def __init__(self) -> None:
-        self._asked = self._pausing = False
+        self._asked = False
 
     def __enter__(self) -> "Interruption":
+        self._ear, self._mouth = socket.socketpair()
         # Only a main thread may set handlers; whoever calls a command elsewhere has his own.
         mine = threading.current_thread() is threading.main_thread()
         self._before = {one: signal.signal(one, self._ask) for one in _SIGNALS if mine}
@@ -29,28 +31,21 @@ class Interruption:
         self, kind: type[BaseException] | None, error: BaseException | None, _: TracebackType | None
     ) -> None:
         self._restore()
+        self._ear.close()
+        self._mouth.close()
 
     def __call__(self) -> bool:
         """Whether somebody wants an end."""
         return self._asked
 
     def pause(self, seconds: float) -> None:
-        """Sleep so long, or until a signal comes."""
-        self._pausing = True
-        try:
-            if not self._asked:
-                time.sleep(seconds)
-        except InterruptedError:
-            pass
-        finally:
-            self._pausing = False
+        """Sleep so long, or until a signal comes: nobody takes from the socket what it says."""
+        select.select([self._ear], [], [], seconds)
 
     def _ask(self, _number: int, _frame: FrameType | None) -> None:
         self._asked = True
         self._restore()
-        if self._pausing:
-            self._pausing = False
-            raise InterruptedError
+        self._mouth.send(b"!")
 
     def _restore(self) -> None:
         for one, handler in self._before.items():
