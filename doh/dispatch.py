@@ -201,7 +201,7 @@ def _ended(
         if detail:
             verdict = Verdict.GONE if detail == HOOK_DISABLED else Verdict.CANCELLED
             ended[owed.pair] = _no_post(verdict, detail)
-    owners = {hook.user_id for hook in hooks.values()}
+    owners = {hook.user_id: hook.owner_is_active for hook in hooks.values()}
     return ended | refusals(owners, _candidates(claim, events, hooks, ended), journal.alias)
 
 

@@ -2,7 +2,7 @@
 
 import logging
 import pkgutil
-from collections.abc import Callable, Collection, Iterable, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from typing import Any, Final, NamedTuple
 
 from django.contrib.auth import get_user_model
@@ -43,15 +43,19 @@ MayReceive = Callable[[Sequence[Candidate]], Iterable[Candidate]]
 
 
 def refusals(
-    owners: Collection[Any], candidates: Iterable[Candidate], alias: str
+    owners: Mapping[Any, bool | None], candidates: Iterable[Candidate], alias: str
 ) -> dict[Pair, Outcome]:
-    """The outcomes of those that are not to be sent: one query for their owners, one call.
+    """The outcomes of those that are not to be sent: at most one query for owners, one call.
 
+    ``owners`` are keys of users, and whether they may log in; None if only the user model knows.
     What the project's callable does not allow is cancelled; where it fails, nothing is sent, and
     it is asked again later. Where all owners are active and there is no callable, the candidates
     are not looked at, nor made.
     """
-    inactive = _inactive(owners, alias) if owners else set()
+    inactive = {user_id for user_id, active in owners.items() if active is False}
+    unknown = [user_id for user_id, active in owners.items() if active is None]
+    if unknown:
+        inactive |= _inactive(unknown, alias)
     if not inactive and conf.may_receive() is None:
         return {}
     refused: dict[Pair, Outcome] = {}
@@ -96,15 +100,13 @@ def _not_allowed(asked: Sequence[Candidate]) -> dict[Pair, Outcome]:
 
 
 def _inactive(user_ids: Collection[Any], alias: str) -> set[Any]:
-    """Those of some users who may not log in, as ``AbstractBaseUser.is_active`` has it."""
+    """Those of some users who may not log in, as the attribute ``is_active`` has it."""
     model: Any = get_user_model()
-    users = model._base_manager.using(alias).filter(pk__in=user_ids)
-    if any(field.name == "is_active" for field in model._meta.concrete_fields):
-        return set(users.filter(is_active=False).values_list("pk", flat=True))
     rule = getattr(model, "is_active", True)
     if isinstance(rule, bool):
         # Django's own attribute: such a model's users are all alike.
         return set() if rule else set(user_ids)
+    users = model._base_manager.using(alias).filter(pk__in=user_ids)
     return {user.pk for user in users if not user.is_active}
 
 

@@ -25,6 +25,7 @@ class Recipient(NamedTuple):
     disabled_at: datetime | None
     rate: str
     retry_schedule: object
+    owner_is_active: bool | None
 
     def __repr__(self) -> str:
         return f"<Recipient {self.id}>"

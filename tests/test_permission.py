@@ -219,7 +219,7 @@ def queries_for(bus, number, receiver):
 
 def test_asking_costs_the_same_for_many_hooks(bus, receiver, settings):
     settings.HOOK_MAY_RECEIVE = "tests.test_permission.query_rule"
-    # One for the owners, one of the rule's own.
+    # One that reads the hooks with their owners, one of the rule's own.
     assert len(queries_for(bus, 1, receiver)) == len(queries_for(bus, 30, receiver)) == 2
 
 
@@ -262,7 +262,7 @@ def test_a_user_model_without_the_column_goes_by_its_attribute(attributes, refus
         users.append(user)
     monkeypatch.setattr("doh.permission.get_user_model", lambda: model)
     candidates = [Candidate(pk, pk, 7, "app.vehicle", "55", "changed") for pk in (1, 2)]
-    assert {pair.hook_id for pair in refusals({1, 2}, candidates, "default")} == refused
+    assert {pair.hook_id for pair in refusals({1: None, 2: None}, candidates, "default")} == refused
 
 
 def test_where_nobody_objects_no_candidate_is_made(user):
@@ -270,4 +270,4 @@ def test_where_nobody_objects_no_candidate_is_made(user):
         raise AssertionError
         yield
 
-    assert refusals({user.pk}, candidates(), "default") == {}
+    assert refusals({user.pk: True}, candidates(), "default") == {}

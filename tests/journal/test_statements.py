@@ -4,6 +4,8 @@ import pytest
 from django.db import connection
 from django.test.utils import CaptureQueriesContext
 
+from doh.deliverers.resolve import dump_for
+from doh.dispatch import prepare
 from doh.journal import get_journal
 from tests.journal.steps import DELIVERER, LEASE, settled
 
@@ -26,7 +28,7 @@ def asked():
     return count
 
 
-def test_an_event_with_one_hook_takes_ten_statements_from_its_row_to_its_outcome(
+def test_an_event_with_one_hook_takes_twelve_statements_from_its_row_to_its_outcome(
     make_event, make_hooks, asked
 ):
     journal = get_journal()
@@ -39,6 +41,10 @@ def test_an_event_with_one_hook_takes_ten_statements_from_its_row_to_its_outcome
     (ring,) = fanned_out.rings
     number, claim = asked(lambda: journal.claim_batch(ring, LEASE))
     assert number == 1
+    # The event, and the hook with its owner.
+    number, work = asked(lambda: prepare(journal, claim, dump_for))
+    assert number == 2
+    assert len(work.jobs) == 1
     outcomes = [settled(one) for one in claim.owed]
     number, flushed = asked(lambda: journal.flush(claim.ring, outcomes, done=True))
     assert number == 5

@@ -4,9 +4,9 @@ from collections.abc import Iterable
 from typing import Any
 
 from django.db import connections
+from django.db.models import Model
 
 from doh.journal.ledger import Ledger
-from doh.models import Batch, Delivery, Event, Hook
 
 
 class Statements(Ledger):
@@ -23,7 +23,7 @@ class Statements(Ledger):
             cursor.execute(statement, values)
 
 
-def table(model: type[Batch | Delivery | Event | Hook]) -> str:
+def table(model: type[Model]) -> str:
     """The quoted name of a model's table."""
     return f'"{model._meta.db_table}"'
 
