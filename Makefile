@@ -84,9 +84,9 @@ runbook-check: $(TOOLS)  ## Make every alert fire, and follow the runbook until 
 deploy-check: $(TOOLS)  ## Open what is in deploy with the tools it is for, and run its commands
 	$(BIN)/python -m pytest $(addprefix tests/deployment/test_,$(addsuffix .py,$(DEPLOYMENTS)))
 
-faults: $(READY)  ## Kill, cut and fill everything at full size, on both brokers (30 min, as root)
+faults: $(READY)  ## Kill, cut and fill everything at full size, on both brokers (25 min, as root)
 	for broker in valkey rabbitmq; do \
-	  $(BIN)/python -m tests.faults --scale full --broker $$broker --json .demo/faults-$$broker.json $(ARGS) || failed=1; \
+	  $(BIN)/python -m tests.faults --jobs 2 --scale full --broker $$broker --json .demo/faults-$$broker.json $(ARGS) || failed=1; \
 	done; \
 	$(BIN)/python -m tests.faults --docs .demo/faults-valkey.json .demo/faults-rabbitmq.json; exit $${failed:-0}
 

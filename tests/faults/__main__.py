@@ -13,6 +13,7 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
 from dataclasses import asdict
 from functools import partial
+from itertools import chain
 from pathlib import Path
 from time import monotonic
 
@@ -38,8 +39,10 @@ def main() -> int:
         return 0
     results = []
     rows = list(rows_for(options.row, options.broker))
+    run = partial(_run_apart, options=options)
     with ThreadPoolExecutor(options.jobs) as pool:
-        for result in pool.map(partial(_run_apart, options=options), rows):
+        together = pool.map(run, (row for row in rows if not row.quiet))
+        for result in chain(together, map(run, (row for row in rows if row.quiet))):
             results.append(result)
             print(result.line(), flush=True)
             if options.json:

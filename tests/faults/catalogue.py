@@ -21,6 +21,8 @@ class Row:
     brokers: tuple[str, ...] = (VALKEY,)
     #: ``module:function`` of what makes its places and server options, a context manager.
     setting: str | None = None
+    #: Whether its times are part of what it tells: then nothing else runs beside it.
+    quiet: bool = False
 
     def function(self) -> Callable[..., Any]:
         """What runs the row; it is imported once Django is set up."""
@@ -39,15 +41,15 @@ def _find(path: str) -> Any:
 ROWS = (
     Row(1, "SIGKILL of a worker", "rows.workers:killed", BOTH),
     Row(2, "SIGKILL of the web process around COMMIT", "rows.web:killed"),
-    Row(3, "the broker forgets everything", "rows.brokers:forgets", BOTH),
+    Row(3, "the broker forgets everything", "rows.brokers:forgets", BOTH, quiet=True),
     Row(4, "RabbitMQ stopped and started", "rows.brokers:stopped", (RABBITMQ,)),
     Row(5, "PostgreSQL stopped at once", "rows.database:stopped"),
     Row(6, "PostgreSQL's disk full", "rows.database:full", setting="disks:small_disks"),
     Row(7, "the network cut for 10 s", "rows.network:cut", BOTH, setting="namespaces:three_hosts"),
     Row(8, "a worker stands still past its lease", "rows.workers:stopped", BOTH),
-    Row(9, "hostile receivers", "rows.receivers:hostile"),
+    Row(9, "hostile receivers", "rows.receivers:hostile", quiet=True),
     Row(10, "a worker's clock 10 minutes off", "rows.clock:shifted"),
-    Row(11, "noisy neighbours", "rows.receivers:noisy"),
+    Row(11, "noisy neighbours", "rows.receivers:noisy", quiet=True),
     Row(12, "two sweeps, every message three times", "rows.brokers:repeated", BOTH),
     Row(13, "a chord or its body killed", "rows.workers:chord_body", BOTH),
     Row(14, "a rolling upgrade and the way back", "rows.upgrade:rolling", BOTH),
