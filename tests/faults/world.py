@@ -5,7 +5,7 @@ Django is set up before this is imported: the tables are where the stage is.
 
 import json
 import random
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from subprocess import Popen
 from time import monotonic, sleep
@@ -45,6 +45,8 @@ class World:
         self._saved = 0
         #: Processes that ended by themselves and were started again.
         self.restarted = 0
+        #: What is noted at each look while something is waited for.
+        self.note: Callable[[], None] = lambda: None
 
     def size(self, full: int, small: int) -> int:
         """How many of something this run is to see."""
@@ -123,6 +125,7 @@ class World:
 
         def holds() -> bool:
             self.restarted += len(self.crew.supervise())
+            self.note()
             return bool(condition())
 
         wait_until(holds, self.open, timeout)

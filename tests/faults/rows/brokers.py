@@ -1,8 +1,13 @@
 """Brokers that forget, go away, or say everything three times."""
 
+from datetime import timedelta
+
 import redis
+from django.db.models import Min
 from kombu import Connection
 
+from doh.journal import get_journal
+from doh.models import Batch, Event
 from doh_tasks.queues import task_queues
 from tests.faults import repeats
 from tests.faults.crew import CHILDREN
@@ -16,6 +21,8 @@ def forgets(world: World) -> None:
     rounds, events = world.size(10, 2), world.size(5000, 120)
     world.usual_hooks()
     world.crew.deploy(elements=2)
+    overdue = _Overdue()
+    world.note = overdue.look
     web = world.produce(events, events / (rounds * 3.0))
     for number in range(rounds):
         reached = events * 4 * number // (rounds + 1)
@@ -25,8 +32,27 @@ def forgets(world: World) -> None:
         world.look()
     world.produced(web)
     world.settle()
+    world.result.notes["overdue"] = f"{overdue.longest.total_seconds():.1f} s at most"
     # Whoever waits for a broker flushes late, and may find its lease over.
     world.judge(bound=rounds * 2 * IN_ONE_WORKER)
+
+
+class _Overdue:
+    """How long anything has been due, at most, before somebody took it up.
+
+    An event is due at once, a batch when no worker has come for it within its queue lease.
+    """
+
+    def __init__(self) -> None:
+        self.longest = timedelta()
+
+    def look(self) -> None:
+        """Look at what is due now."""
+        now = get_journal().now()
+        for rows in (Event.objects.filter(fanned_at=None, finished_at=None), Batch.objects.all()):
+            oldest = rows.filter(due_at__lte=now).aggregate(at=Min("due_at"))["at"]
+            if oldest is not None:
+                self.longest = max(self.longest, now - oldest)
 
 
 def stopped(world: World) -> None:
