@@ -14,11 +14,11 @@ from doh.deliverers.resolve import collection, element, uses_eventlet
 from doh.exceptions import HookConfigurationError
 from doh.fanout import fan_out, first_slice
 from doh.journal import EventClaim, Journal, Ring, get_journal
-from doh.names import COLLECT, DELIVER_BATCH
+from doh.names import COLLECT, DELIVER_BATCH, FINISH
 from doh.telemetry import telemetry
 from doh_tasks.aside import aside
 from doh_tasks.element import deliver_here
-from doh_tasks.queues import COLLECTION_QUEUE, ELEMENT_QUEUE, FINISH
+from doh_tasks.queues import COLLECTION_QUEUE, ELEMENT_QUEUE
 
 logger = logging.getLogger(__name__)
 

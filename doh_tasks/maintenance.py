@@ -11,7 +11,7 @@ from doh.names import SWEEP
 from doh_tasks.aside import aside
 from doh_tasks.collection import collect, send
 from doh_tasks.queues import DISABLE_FAILING, PRUNE, PRUNE_EVERY
-from doh_tasks.results import run_due_result_hooks
+from doh_tasks.results import finish
 
 #: Batches rung for in one transaction; transactions in one sweep at most.
 STEP = 1_000
@@ -31,7 +31,8 @@ def sweep() -> None:
             break
     if aside(journal.has_due_events):
         collect.delay()
-    run_due_result_hooks(journal)
+    if aside(journal.has_due_results):
+        finish.delay()
 
 
 @shared_task(name=PRUNE, ignore_result=True)

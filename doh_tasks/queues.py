@@ -8,9 +8,8 @@ from typing import Any, Final
 
 from kombu import Exchange, Queue
 
-from doh.names import COLLECT, DELIVER_BATCH, POST_ONCE, SWEEP
+from doh.names import COLLECT, DELIVER_BATCH, FINISH, POST_ONCE, SWEEP
 
-FINISH: Final = "doh_tasks.results.finish"
 PRUNE: Final = "doh_tasks.maintenance.prune"
 DISABLE_FAILING: Final = "doh_tasks.maintenance.disable_failing"
 RETRY: Final = "doh_tasks.retries.retry"

@@ -1,29 +1,42 @@
 """What a flush ended: result hooks to run, dead letters to report."""
 
 import logging
+import time
 
-from celery import current_app, shared_task
+from celery import shared_task
 
+from doh import conf
+from doh.deliverers.celery import doorbell
 from doh.deliverers.results import run_result_hooks
 from doh.journal import Flushed, Journal, get_journal
+from doh.names import FINISH
 from doh_tasks.aside import aside
 from doh_tasks.dead_letter import bury
 from doh_tasks.limits import report
-from doh_tasks.queues import FINISH
 
 logger = logging.getLogger(__name__)
 
 
+#: Result hooks that one claim takes: between two of them the task looks at the time.
+CLAIM = 20
+
+
 @shared_task(name=FINISH, ignore_result=True)
-def finish() -> None:
-    """Run every result hook that is due: each runs once, except around a kill at that moment."""
-    run_due_result_hooks(get_journal())
+def finish(bell: str = "") -> None:
+    """Run the result hooks that are due: each runs once, except around a kill at that moment.
 
-
-def run_due_result_hooks(journal: Journal) -> None:
-    """The same within a task; nearly always there is none, which takes no connection to know."""
-    while aside(journal.has_due_results) and run_result_hooks(journal):
-        pass
+    ``bell`` names the doorbell that rang for it, if one did. A turn ends after a doorbell's period
+    and rings for the next one: sweeps and retries wait in the same queue.
+    """
+    until = time.monotonic() + conf.doorbell_period()
+    if bell:
+        doorbell.answered(bell, FINISH)
+    journal = get_journal()
+    # Nearly always there is none, which takes no connection to know.
+    while aside(journal.has_due_results) and run_result_hooks(journal, limit=CLAIM):
+        if time.monotonic() > until:
+            doorbell.ring(FINISH)
+            return
 
 
 def announce(_journal: Journal, flushed: Flushed) -> None:
@@ -34,7 +47,7 @@ def announce(_journal: Journal, flushed: Flushed) -> None:
     report(flushed.written)
     try:
         if flushed.result_events:
-            current_app.send_task(FINISH, ignore_result=True)
+            doorbell.ring(FINISH)
         bury(flushed.dead)
     except Exception as error:  # noqa: BLE001 - any broker, any fault: it is all in the ledger
         logger.warning("The broker could not be told what ended (%s)", type(error).__name__)

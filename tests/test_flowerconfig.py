@@ -77,6 +77,7 @@ def test_metrics_take_the_login_too(configure):
         ("doh_tasks.element.deliver_batch", "(12, 3)", "batch 12, epoch 3"),
         ("doh_tasks.collection.collect", "()", "()"),
         ("doh_tasks.collection.collect", "('0f3a',)", "()"),
+        ("doh_tasks.results.finish", "('0f3a',)", "()"),
         ("doh_tasks.element.post_once", "('k3y',)", "(hidden)"),
         ("shop.tasks.pay", "('4111 1111',)", "(hidden)"),
         ("shop.tasks.pay", None, None),

@@ -20,12 +20,12 @@ from flower.utils import strtobool
 from flower.views.monitor import Metrics
 from tornado.web import authenticated
 
-from doh.names import COLLECT, DELIVER_BATCH
+from doh.names import COLLECT, DELIVER_BATCH, FINISH
 
 #: Arguments that are shown, with words around the ids; all others are not.
 _SHOWN = {DELIVER_BATCH: "batch {}, epoch {}"}
-#: A collection is of whatever is due; what it is called with only names a doorbell.
-_OF_NOTHING = COLLECT
+#: These are for whatever is due; what they are called with only names a doorbell.
+_OF_NOTHING = (COLLECT, FINISH)
 
 
 def _logins() -> list[str]:
@@ -51,7 +51,7 @@ def _hide(task: Any) -> Any:
     """Ids instead of arguments: another project's task may hold what nobody should read here."""
     shown = _SHOWN.get(task.name)
     ids = re.findall(r"\d+", task.args or "")
-    if task.name == _OF_NOTHING:
+    if task.name in _OF_NOTHING:
         task.args = "()"
     elif shown and len(ids) == shown.count("{}"):
         task.args = shown.format(*ids)

@@ -23,11 +23,13 @@ from doh import conf
 from doh.exceptions import HookConfigurationError
 from doh.fields import decrypt, encrypt
 from doh.journal import Ring
-from doh.names import COLLECT, DELIVER_BATCH, POST_ONCE, SWEEP
+from doh.names import COLLECT, DELIVER_BATCH, FINISH, POST_ONCE, SWEEP
 
 logger = logging.getLogger(__name__)
 
 DOORBELL_KEY: Final = "doh:doorbell"
+#: What is rung for, each at a key of its own.
+_KEYS: Final = {COLLECT: DOORBELL_KEY, FINISH: f"{DOORBELL_KEY}:results"}
 #: Deletes the key (KEYS[1]) if it holds the token (ARGV[1]).
 _TAKE_OFF: Final = (
     "if redis.call('GET', KEYS[1]) == ARGV[1] then return redis.call('DEL', KEYS[1]) end"
@@ -91,12 +93,12 @@ class Doorbell:
         self._redis: redis.Redis | None = None
         self._made_for: tuple[object, ...] = ()
 
-    def ring(self) -> bool:
-        """Have due events collected: one message per period, whoever rings.
+    def ring(self, task: str = COLLECT) -> bool:
+        """Have due events collected, or result hooks run: one message per period, whoever rings.
 
         Never raises and never waits long: what can't be said now is left to the sweep.
         """
-        return self._safely("collect", self._ring)
+        return self._safely(task.rpartition(".")[2], lambda: self._ring(task))
 
     def publish(self, rings: Iterable[Ring]) -> bool:
         """Have batches delivered; False if no worker could be told."""
@@ -123,27 +125,27 @@ class Doorbell:
         path, target, payload = json.loads(decrypt(sealed.decode()))
         return path, target, payload
 
-    def answered(self, token: str) -> None:
-        """Take the doorbell off: whoever rings from now on gets a collection of their own.
+    def answered(self, token: str, task: str = COLLECT) -> None:
+        """Take the doorbell off: whoever rings from now on gets a task of their own.
 
         Only the doorbell that the message was sent for: after an outage a queue may be full of
         old ones, and each that made room for a new one would keep it full.
         """
-        self._safely("answer", lambda: self._take_off(token))
+        self._safely("answer", lambda: self._take_off(task, token))
 
-    def _ring(self) -> None:
+    def _ring(self, task: str) -> None:
         period, token = int(conf.doorbell_period() * 1000), uuid4().hex
-        if self._has_store() and not self._store().set(DOORBELL_KEY, token, nx=True, px=period):
+        if self._has_store() and not self._store().set(_KEYS[task], token, nx=True, px=period):
             return
         try:
-            self._send([(COLLECT, [token])])
+            self._send([(task, [token])])
         except Exception:
             if self._has_store():
-                self._take_off(token)
+                self._take_off(task, token)
             raise
 
-    def _take_off(self, token: str) -> None:
-        self._store().eval(_TAKE_OFF, 1, DOORBELL_KEY, token)
+    def _take_off(self, task: str, token: str) -> None:
+        self._store().eval(_TAKE_OFF, 1, _KEYS[task], token)
 
     def _safely(self, what: str, action: Any) -> bool:
         with self._lock:
