@@ -8,6 +8,7 @@ from celery import chord, current_app, shared_task
 from celery.backends.base import DisabledBackend
 
 from doh import conf
+from doh.deliverers import chores
 from doh.deliverers.celery import doorbell
 from doh.deliverers.project import keep_built_in
 from doh.deliverers.resolve import collection, element, uses_eventlet
@@ -31,10 +32,11 @@ def collect(bell: str = "") -> None:
     """Fan out every event that is due; ``bell`` names the doorbell that rang for it, if one did.
 
     The doorbell comes off first: an event that is committed while this runs rings again. Where
-    events never cease, a turn ends after a doorbell's period and rings for the next one: a worker
-    must come to an end when it is asked to stop, and when all others moved to another broker.
+    events never cease, a turn rings for the next one: sweeps and retries come between two turns,
+    and a worker must come to an end when it is asked to stop, or when all others moved to another
+    broker.
     """
-    until = time.monotonic() + conf.doorbell_period()
+    until = time.monotonic() + chores.TURN
     if bell:
         doorbell.answered(bell)
     journal = get_journal()

@@ -5,7 +5,7 @@ import time
 
 from celery import shared_task
 
-from doh import conf
+from doh.deliverers import chores
 from doh.deliverers.celery import doorbell
 from doh.deliverers.results import run_result_hooks
 from doh.journal import Flushed, Journal, get_journal
@@ -25,10 +25,10 @@ CLAIM = 20
 def finish(bell: str = "") -> None:
     """Run the result hooks that are due: each runs once, except around a kill at that moment.
 
-    ``bell`` names the doorbell that rang for it, if one did. A turn ends after a doorbell's period
-    and rings for the next one: sweeps and retries wait in the same queue.
+    ``bell`` names the doorbell that rang for it, if one did. What a turn leaves is for the next
+    one: sweeps and retries wait in the same queue.
     """
-    until = time.monotonic() + conf.doorbell_period()
+    until = time.monotonic() + chores.TURN
     if bell:
         doorbell.answered(bell, FINISH)
     journal = get_journal()

@@ -2,6 +2,7 @@
 
 import pytest
 
+from doh.deliverers import chores
 from doh.deliverers.base import HooksDeliverer
 from doh.journal import Flushed, get_journal
 from doh.models import Event
@@ -48,19 +49,18 @@ def test_flushes_that_end_events_ring_once_per_period(transactional_db):
     assert waiting() == 1
 
 
-def test_result_hooks_take_turns_and_leave_the_next_one_to_the_queue(
-    settled, settings, monkeypatch
-):
+def test_result_hooks_take_turns_and_leave_the_next_one_to_the_queue(settled, monkeypatch):
     monkeypatch.setattr(results, "CLAIM", 1)
-    settings.HOOK_DOORBELL_PERIOD = 0.001
+    monkeypatch.setattr(chores, "TURN", 0.0)
     before = waiting()
     results.finish()
     assert len(told) == 1
     assert waiting() == before + 1
 
 
-def test_one_turn_runs_all_that_there_is_time_for(settled, settings):
-    settings.HOOK_DOORBELL_PERIOD = 60
+def test_one_turn_runs_all_that_there_is_time_for(settled, monkeypatch):
+    monkeypatch.setattr(results, "CLAIM", 1)
+    monkeypatch.setattr(chores, "TURN", 60.0)
     results.finish()
     assert len(told) == 3
     assert not Event.objects.filter(finished_at=None).exists()
