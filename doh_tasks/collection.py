@@ -2,7 +2,7 @@
 
 import logging
 import time
-from collections.abc import Sequence
+from collections.abc import Iterable
 
 from celery import chord, current_app, shared_task
 from celery.backends.base import DisabledBackend
@@ -14,7 +14,7 @@ from doh.deliverers.project import keep_built_in
 from doh.deliverers.resolve import collection, element, uses_eventlet
 from doh.exceptions import HookConfigurationError
 from doh.fanout import fan_out, first_slice
-from doh.journal import EventClaim, Journal, Ring, get_journal
+from doh.journal import Journal, Ring, get_journal
 from doh.names import COLLECT, DELIVER_BATCH, FINISH
 from doh.telemetry import telemetry
 from doh_tasks.aside import aside
@@ -44,7 +44,7 @@ def collect(bell: str = "") -> None:
     while claims := aside(journal.claim_events, CLAIM, conf.lease()):
         with telemetry().working(COLLECTION_QUEUE, (claim.traceparent for claim in claims)):
             kept = keep_built_in(journal, claims)
-            here = _served_here(kept, len(claims))
+            here = _served_here({claim.deliverer for claim in kept}, len(claims))
             for rings in fan_out(journal, kept):
                 _pass_on(journal, rings, here=here)
         if time.monotonic() > until:
@@ -65,10 +65,10 @@ def _collect_at_once(journal: Journal, until: float) -> None:
         )
         if found is None:
             return
-        with telemetry().working(COLLECTION_QUEUE, (event.traceparent for event in found.events)):
-            here = _served_here(found.events, len(found.events))
+        with telemetry().working(COLLECTION_QUEUE, found.traces):
+            here = _served_here({deliverer}, found.events)
             _pass_on(journal, list(found.rings), here=here)
-        if len(found.events) < CLAIM or time.monotonic() > until:
+        if found.events < CLAIM or time.monotonic() > until:
             return
 
 
@@ -97,8 +97,8 @@ def send(journal: Journal, rings: list[Ring], queue: str = ELEMENT_QUEUE) -> Non
         journal.hand_back(rings)
 
 
-def _served_here(events: Sequence[EventClaim], number: int) -> bool:
-    """Whether what these owe may be sent from here, if it fits into one batch.
+def _served_here(deliverers: Iterable[str], number: int) -> bool:
+    """Whether what so many events of these deliverers owe may be sent from here, as one batch.
 
     Only where the settings allow it, since a collection worker may have no way out to the internet;
     never a callable of the project's own, which may take its time; and a backlog is work for all
@@ -110,7 +110,7 @@ def _served_here(events: Sequence[EventClaim], number: int) -> bool:
         built_in = element().kind is not None
     except HookConfigurationError:
         return False  # For the element workers to complain of.
-    return built_in and not any(uses_eventlet(one.deliverer) for one in events)
+    return built_in and not any(map(uses_eventlet, deliverers))
 
 
 def _publish(rings: list[Ring], queue: str) -> None:

@@ -27,7 +27,7 @@ class FanningLedger(EventLedger):
         with transaction.atomic(using=self.alias):
             found = self._fresh(deliverer, limit)
             if found is None:
-                return FannedOut((), ())
+                return FannedOut()
             events, now = found
             pairs = self.match(events, most + 1)
             if len(pairs) > most:
@@ -35,7 +35,8 @@ class FanningLedger(EventLedger):
             rings = self._write_batches(pairs, batch_size, now + timedelta(seconds=queue_lease))
             counts = Counter(pair.event_id for pair in pairs)
             self._close_fan_out([event.id for event in events], counts, now)
-        return FannedOut(tuple(events), tuple(rings))
+        traces = frozenset(event.traceparent for event in events if event.traceparent)
+        return FannedOut(len(events), traces, tuple(rings))
 
     def _fresh(self, deliverer: str, limit: int) -> tuple[list[EventClaim], datetime] | None:
         """Lock due events of a deliverer that nobody has claimed yet; the database's time, too."""

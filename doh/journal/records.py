@@ -176,10 +176,14 @@ class Settled:
 
 
 class FannedOut(NamedTuple):
-    """Events that owe nothing themselves any more, and the doorbells of the batches that do."""
+    """So many events owe nothing themselves any more: the doorbells are those of what does.
 
-    events: tuple[EventClaim, ...]
-    rings: tuple[Ring, ...]
+    ``traces`` are the trace contexts of the events.
+    """
+
+    events: int = 0
+    traces: frozenset[str] = frozenset()
+    rings: tuple[Ring, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

@@ -27,7 +27,7 @@ SENDING = (
     "before-ack",
 )
 #: Row 1 too: where a worker dies while it fans out.
-COLLECTING = ("after-event-claim", "after-slice")
+COLLECTING = ("before-fan-out", "after-slice")
 #: Row 13: the two windows of a chord, and the two of its body.
 CHORD = ("before-count", "before-body", "before-result-hook", "after-result-hook")
 
@@ -83,8 +83,14 @@ def _journal() -> None:
     from doh.journal.postgres import PostgresJournal
 
     _wrap(PostgresJournal, "claim_batch", after="after-claim", only=lambda claim: claim is not None)
-    _wrap(PostgresJournal, "_write_batches", before="after-event-claim")
-    _wrap(PostgresJournal, "fan_out_at_once", after="after-slice", only=_has_rings)
+    _wrap(PostgresJournal, "_write_batches", before="before-fan-out")
+    _wrap(
+        PostgresJournal,
+        "fan_out_at_once",
+        before="before-fan-out",
+        after="after-slice",
+        only=_has_rings,
+    )
     _wrap(PostgresJournal, "commit_slice", after="after-slice", only=lambda found: bool(found[0]))
     _wrap(PostgresJournal, "flush", before="after-2xx", after="after-commit")
     _wrap(PostgresJournal, "_disable_hooks", after="before-commit")

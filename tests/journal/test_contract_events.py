@@ -84,8 +84,9 @@ def test_what_is_fresh_and_small_is_fanned_out_without_a_claim(journal, make_eve
     one, two = make_event(), make_event(result_hook=True)
     nobody = make_event(object_id="2", snapshot="{}")
     found = fan_out_at_once(journal, size=4)
-    assert {event.id for event in found.events} == {one.pk, two.pk, nobody.pk}
-    assert [len(journal.claim_batch(ring, LEASE).owed) for ring in found.rings] == [3, 3]
+    assert found.events == 3
+    assert sum(len(journal.claim_batch(ring, LEASE).owed) for ring in found.rings) == 6
+    assert len(found.rings) == 2
     assert sorted(owned_pairs()) == [(event.pk, pk) for event in (one, two) for pk in hooks]
     assert set(Event.objects.values_list("pending", "epoch", "due_at")) == {
         (3, 0, None),
@@ -93,7 +94,7 @@ def test_what_is_fresh_and_small_is_fanned_out_without_a_claim(journal, make_eve
     }
     nobody.refresh_from_db()
     assert (nobody.finished_at is not None, nobody.snapshot) == (True, None)
-    assert fan_out_at_once(journal).events == ()
+    assert fan_out_at_once(journal).events == 0
 
 
 def test_what_owes_too_much_for_one_transaction_is_left_as_it_is(journal, make_event, make_hooks):
@@ -109,8 +110,8 @@ def test_only_fresh_events_of_the_deliverer_are_fanned_out_without_a_claim(journ
     make_event(epoch=1)
     make_event(due_at=timezone.now() + timedelta(hours=1))
     (mine, _) = make_event(), make_event()
-    found = fan_out_at_once(journal, limit=1)
-    assert [event.id for event in found.events] == [mine.pk]
+    assert fan_out_at_once(journal, limit=1).events == 1
+    assert list(Event.objects.filter(fanned_at__isnull=False)) == [mine]
 
 
 def test_a_large_event_spans_slices_and_batches_without_losing_a_pair(

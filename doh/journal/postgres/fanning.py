@@ -1,4 +1,4 @@
-"""Fanning out: from due events to batches in four statements."""
+"""Fanning out: what is fresh and small in one statement, and the rest slice by slice."""
 
 import json
 from collections import Counter
@@ -6,12 +6,12 @@ from collections.abc import Collection, Sequence
 from datetime import datetime
 from typing import Final
 
+from doh.again import again
 from doh.journal.among import bigints
-from doh.journal.events import CLAIMED
 from doh.journal.fanning import FanningLedger
 from doh.journal.packing import dump_pairs, pack
-from doh.journal.postgres.statements import Statements, quoted, table
-from doh.journal.records import EventClaim, Ring
+from doh.journal.postgres.statements import Statements, table
+from doh.journal.records import EventClaim, FannedOut, Ring
 from doh.models import Batch, Event, Hook
 from doh.querysets import ANY_ACTION
 from doh.types import Pair
@@ -24,12 +24,6 @@ _HAS_RESULTS: Final = """
       AND fanned_at IS NOT NULL AND finished_at IS NULL AND pending = 0
     LIMIT 1
 """
-_FRESH: Final = f"""
-    SELECT {quoted(CLAIMED)}, statement_timestamp() FROM {{event}}
-    WHERE {_IS_DUE} AND finished_at IS NULL AND epoch = 0 AND deliverer = %(deliverer)s
-    ORDER BY due_at LIMIT %(limit)s
-    FOR UPDATE SKIP LOCKED
-"""  # noqa: S608
 # Four index ranges per event: hooks of its own and of the whole model, for its action and for any.
 # Each is in order already, so they are merged, and the outer sort goes event by event: the cost is
 # that of the rows returned, whether the event has one hook or a million.
@@ -44,16 +38,60 @@ _RANGES = "\n        UNION ALL".join(
     for key in ("= e.object_id", "IS NULL")
     for action in ("e.action", "%(any)s AND e.action <> %(any)s")
 )
-_MATCH = f"""
+_LISTENING: Final = f"""LATERAL ({_RANGES}
+        ORDER BY id LIMIT %(limit)s
+    ) AS h"""
+_MATCH: Final = f"""
     SELECT e.id, h.id
     FROM unnest(%(ids)s::bigint[], %(types)s::int[], %(keys)s::text[], %(actions)s::text[],
                 %(after)s::bigint[], %(until)s::bigint[]) WITH ORDINALITY
          AS e(id, content_type_id, object_id, action, after, until, place)
-    CROSS JOIN LATERAL ({_RANGES}
-        ORDER BY id LIMIT %(limit)s
-    ) AS h
+    CROSS JOIN {_LISTENING}
     ORDER BY e.place, h.id
     LIMIT %(limit)s
+"""  # noqa: S608
+# From due events to batches in one go, if these are all that is owed; if not, nothing is written.
+# An event without hooks is a row, too: so what becomes of each is known without another join.
+_AT_ONCE: Final = f"""
+    WITH fresh AS MATERIALIZED (
+        SELECT id, content_type_id, object_id, action, fanned_to AS after, hooks_until AS until,
+               due_at, traceparent
+        FROM {{event}}
+        WHERE {_IS_DUE} AND finished_at IS NULL AND epoch = 0 AND deliverer = %(deliverer)s
+        ORDER BY due_at LIMIT %(events)s
+        FOR UPDATE SKIP LOCKED
+    ), owed AS MATERIALIZED (
+        SELECT *, row_number() OVER (ORDER BY due_at, event_id, hook_id) AS place
+        FROM (
+            SELECT e.id AS event_id, h.id AS hook_id, e.due_at, e.traceparent
+            FROM fresh AS e LEFT JOIN {_LISTENING} ON true
+            LIMIT %(limit)s
+        ) AS o
+    ), found AS MATERIALIZED (
+        SELECT count(*) < %(limit)s AS is_all, count(DISTINCT event_id) AS events,
+               array_agg(DISTINCT traceparent) FILTER (WHERE traceparent IS NOT NULL) AS traces
+        FROM owed
+    ), closed AS (
+        UPDATE {{event}} AS e
+        SET pending = o.number, fanned_at = statement_timestamp(), due_at = NULL,
+            finished_at = CASE o.number WHEN 0 THEN statement_timestamp() END,
+            snapshot = CASE WHEN o.number > 0 THEN e.snapshot END
+        FROM found, (SELECT event_id, count(hook_id) AS number FROM owed GROUP BY event_id) AS o
+        WHERE is_all AND e.id = o.event_id
+    ), written AS (
+        INSERT INTO {{batch}} (pairs, created_at, due_at, epoch, tries)
+        SELECT jsonb_agg(jsonb_build_array(event_id, hooks) ORDER BY place), statement_timestamp(),
+               statement_timestamp() + make_interval(secs => %(queue_lease)s), 0, 0
+        FROM found, (
+            SELECT (place - 1) / %(size)s AS part, event_id, min(place) AS place,
+                   jsonb_agg(hook_id ORDER BY place) AS hooks
+            FROM owed WHERE hook_id IS NOT NULL GROUP BY part, event_id
+        ) AS o
+        WHERE is_all
+        GROUP BY part
+        RETURNING id, epoch
+    )
+    SELECT is_all, events, traces, id, epoch FROM found LEFT JOIN written ON true ORDER BY id
 """  # noqa: S608
 
 _WRITE: Final = """
@@ -104,10 +142,29 @@ class PostgresFanning(Statements, FanningLedger):
         rows = self._run(_MATCH.format(hook=table(Hook)), values)
         return [Pair(*row) for row in rows]
 
-    def _fresh(self, deliverer: str, limit: int) -> tuple[list[EventClaim], datetime] | None:
-        values = {"deliverer": deliverer, "limit": limit}
-        rows = self._run(_FRESH.format(event=table(Event)), values)
-        return ([EventClaim(*row[:-1]) for row in rows], rows[0][-1]) if rows else None
+    @again
+    def fan_out_at_once(
+        self, deliverer: str, limit: int, most: int, *, batch_size: int, queue_lease: float
+    ) -> FannedOut | None:
+        """See `FanningLedger.fan_out_at_once`; here it is one statement, and its own transaction.
+
+        An event is cut in two where a batch is full. One without hooks counts as a pair.
+        """
+        values = {
+            "deliverer": deliverer,
+            "events": limit,
+            "limit": most + 1,
+            "size": batch_size,
+            "queue_lease": queue_lease,
+            "any": ANY_ACTION,
+        }
+        tables = {"event": table(Event), "hook": table(Hook), "batch": table(Batch)}
+        rows = self._run(_AT_ONCE.format(**tables), values)
+        is_all, events, traces = rows[0][:3]
+        if not is_all:
+            return None
+        rings = tuple(Ring(*row[3:]) for row in rows if row[3] is not None)
+        return FannedOut(events, frozenset(traces or ()), rings)
 
     def _write_batches(self, pairs: Sequence[Pair], size: int, due: datetime) -> list[Ring]:
         parts = [json.dumps(dump_pairs(part)) for part in pack(pairs, size)]
