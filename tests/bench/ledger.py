@@ -153,15 +153,28 @@ def _copy_of(event: Event) -> Event:
 
 def match(limit: int) -> Callable[[], None]:
     """The hooks of one event among all the others'."""
-    journal = get_journal()
+    claims = get_journal().claim_events(1, 60, [_fresh_event().pk])
+    return lambda: _match(claims, limit)
+
+
+def fan_out(limit: int) -> Callable[[], None]:
+    """The same in one statement, which finds more than it may take."""
+    deliverer = _fresh_event().deliverer
+    return lambda: _fan_out(deliverer, limit)
+
+
+def _fan_out(deliverer: str, limit: int) -> None:
+    get_journal().fan_out_at_once(deliverer, 500, limit - 1, batch_size=500, queue_lease=600)
+
+
+def _fresh_event() -> Event:
     event = Event.objects.latest("pk")
     event.object_id, event.fanned_at, event.pending, event.fanned_to = "55", None, 0, 0
-    event.due_at, event.hooks_until = journal.now(), 10**12
+    event.due_at, event.hooks_until = get_journal().now(), 10**12
     event = _copy_of(event)
     event.epoch = 0
     event.save(force_insert=True)
-    claims = journal.claim_events(1, 60, [event.pk])
-    return lambda: _match(claims, limit)
+    return event
 
 
 def _match(claims: list[Any], limit: int) -> None:

@@ -59,8 +59,9 @@ def test_a_flush_touches_the_ends_of_the_indexes(large):
         assert touched(flush) <= 50 * 500
 
 
-def test_a_fan_out_touches_the_hooks_it_takes(large):
-    assert touched(ledger.match(1_000)) <= 2 * 1_000
+@pytest.mark.parametrize("taken", [ledger.match, ledger.fan_out])
+def test_a_fan_out_touches_the_hooks_it_takes(large, taken):
+    assert touched(taken(1_000)) <= 2 * 1_000
 
 
 def test_an_event_is_entered_in_few_indexes(large):
