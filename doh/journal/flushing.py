@@ -1,9 +1,9 @@
 """The flush: write what became of a batch's pairs, in one transaction and one lock order."""
 
 from collections import Counter, defaultdict
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from datetime import datetime, timedelta
-from typing import Any, Final, NamedTuple
+from typing import Any, Final
 
 from django.db import transaction
 from django.db.models import F
@@ -36,15 +36,6 @@ OUTCOME_COLUMNS: Final = (
 #: the event's result hook.
 COUNTED_AFTER: Final = timedelta(hours=1)
 _HOST_LENGTH = 255
-
-
-class Awaiting(NamedTuple):
-    """An event that waits for the first outcomes of so many hooks."""
-
-    id: int
-    pending: int
-    fanned_out: bool
-    result_hook: bool
 
 
 class FlushLedger(Ledger):
@@ -131,30 +122,24 @@ class FlushLedger(Ledger):
             for one in settled
             if one.owed.pending and not (one.deferred and _is_young(one, now))
         )
-        if not firsts:
-            return ()
+        return self._count_off(firsts, now) if firsts else ()
+
+    def _count_off(self, firsts: Mapping[int, int], now: datetime) -> tuple[int, ...]:
+        """Lower what events wait for by so much each; see `_lower_pending`."""
+        rows = self._lock(self._events().filter(among(firsts)).order_by("pk"))
         loud = []
         alike = defaultdict(list)
-        for one in self._lock_events(firsts):
-            last = one.fanned_out and one.pending == firsts[one.id]
-            if last and one.result_hook:
-                loud.append(one.id)
-            alike[firsts[one.id], last, one.result_hook].append(one.id)
+        for pk, pending, fanned_at, result_hook in rows.values_list(
+            "pk", "pending", "fanned_at", "result_hook"
+        ):
+            last = fanned_at is not None and pending == firsts[pk]
+            if last and result_hook:
+                loud.append(pk)
+            alike[firsts[pk], last, result_hook].append(pk)
         for (number, last, result_hook), ids in alike.items():
-            self._count_off(ids, number, _ending(result_hook, now) if last else {})
+            ending = _ending(result_hook, now) if last else {}
+            self._events().filter(among(ids)).update(pending=F("pending") - number, **ending)
         return tuple(loud)
-
-    def _lock_events(self, ids: Collection[int]) -> list[Awaiting]:
-        rows = self._lock(self._events().filter(among(ids)).order_by("pk"))
-        return [
-            Awaiting(pk, pending, fanned_at is not None, result_hook)
-            for pk, pending, fanned_at, result_hook in rows.values_list(
-                "pk", "pending", "fanned_at", "result_hook"
-            )
-        ]
-
-    def _count_off(self, ids: Sequence[int], number: int, ending: Mapping[str, Any]) -> None:
-        self._events().filter(among(ids)).update(pending=F("pending") - number, **ending)
 
     def _disable_hooks(self, settled: Sequence[Settled], now: datetime) -> None:
         reasons = {one.owed.hook_id: one.outcome.disable for one in settled if one.outcome.disable}

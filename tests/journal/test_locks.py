@@ -1,18 +1,17 @@
 """Who waits for whom, where the database locks rows."""
 
 import threading
-from contextlib import suppress
 
 import pytest
 from django.db import connection, transaction
 from django.utils import timezone
 
-from doh import again
 from doh.journal import Ring
 from doh.journal.packing import dump_pairs
 from doh.models import Batch, Delivery, Event
 from doh.types import Pair
 from tests.journal.steps import BAD, LEASE, fan_out, redrive, settled, together
+from tests.workers import wait_until
 
 pytestmark = pytest.mark.skipif(connection.vendor == "sqlite", reason="SQLite locks no rows")
 
@@ -25,40 +24,53 @@ def in_background(function):
     return thread, found
 
 
-def is_serialization_failure(error):
-    """What REPEATABLE READ asks to run again; a deadlock is something else."""
-    return getattr(error.__cause__, "sqlstate", None) == "40001"
+def is_free(pk):
+    """Whether nobody has an event locked, as a connection of its own sees it."""
+
+    def look():
+        with transaction.atomic():
+            return list(Event.objects.select_for_update(skip_locked=True).filter(pk=pk))
+
+    return together(look) != [[]]
 
 
-def test_flushes_lock_their_events_in_one_order(journal, make_event, monkeypatch):
-    """Without it these two wait for each other: one lowers 1 and 3 then 2, the other 2 then 3."""
-    monkeypatch.setattr(again, "is_passing", is_serialization_failure)
+def test_flushes_lock_their_events_in_one_order(journal, make_event):
+    """Without it two of them could each wait for what the other one has."""
+    if not connection.features.has_select_for_update_skip_locked:
+        pytest.skip("the server has no SKIP LOCKED")
     now = timezone.now()
-    a, b, c = (make_event(fanned_at=now, due_at=None, pending=pending).pk for pending in (1, 3, 3))
-    batches = [
-        Batch.objects.create(pairs=dump_pairs([Pair(*pair) for pair in pairs]), due_at=now)
-        for pairs in ([(a, 1), (b, 1), (b, 2), (c, 1)], [(b, 3), (c, 2), (c, 3)])
-    ]
-    claims = [journal.claim_batch(Ring(batch.pk, 0), LEASE) for batch in batches]
-    barrier = threading.Barrier(2)
-
-    def let_the_other_come_as_far(execute, sql, params, many, context):
-        result = execute(sql, params, many, context)
-        if sql.startswith("UPDATE") and "doh_event" in sql:
-            with suppress(threading.BrokenBarrierError):
-                barrier.wait(1)
-        return result
-
-    def flush(claim):
-        def run():
-            with connection.execute_wrapper(let_the_other_come_as_far):
-                return journal.flush(claim.ring, [settled(one) for one in claim.owed], done=True)
-
-        return run
-
-    results = together(*map(flush, claims))
-    assert [getattr(result, "fenced", result) for result in results] == [False, False]
+    first, held, last = (make_event(fanned_at=now, due_at=None, pending=1).pk for _ in range(3))
+    pairs = [Pair(pk, 1) for pk in (last, first, held)]
+    batch = Batch.objects.create(pairs=dump_pairs(pairs), due_at=now)
+    claim = journal.claim_batch(Ring(batch.pk, 0), LEASE)
+    outcomes = [settled(one) for one in claim.owed]
+    with transaction.atomic():
+        list(Event.objects.select_for_update().filter(pk=held))
+        thread, found = in_background(lambda: journal.flush(claim.ring, outcomes, done=True))
+        wait_until(lambda: not is_free(first))
+        assert is_free(last)
+    thread.join()
+    assert [one.fenced for one in found] == [False]
     assert Event.objects.filter(pending=0, finished_at__isnull=False).count() == 3
+
+
+def test_of_two_flushes_at_once_the_later_one_finishes_the_event(journal, make_event, make_hooks):
+    make_hooks(2)
+    event = make_event(result_hook=True)
+    claims = [journal.claim_batch(ring, LEASE) for ring in fan_out(journal, size=1)]
+    one, other = ([settled(owed) for owed in claim.owed] for claim in claims)
+    with transaction.atomic():
+        assert journal.flush(claims[0].ring, one, done=True).result_events == ()
+        thread, found = in_background(
+            lambda: journal.flush(claims[1].ring, other, done=True).result_events
+        )
+        thread.join(0.5)
+        assert thread.is_alive()
+    thread.join()
+    assert found == [(event.pk,)]
+    event.refresh_from_db()
+    assert event.pending == 0
+    assert event.due_at is not None
 
 
 def test_claimers_pass_by_what_another_one_is_claiming(journal, make_event):

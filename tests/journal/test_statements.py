@@ -28,7 +28,7 @@ def asked():
     return count
 
 
-def test_an_event_with_one_hook_takes_nine_statements_from_its_row_to_its_outcome(
+def test_an_event_with_one_hook_takes_eight_statements_from_its_row_to_its_outcome(
     make_event, make_hooks, asked
 ):
     journal = get_journal()
@@ -47,7 +47,7 @@ def test_an_event_with_one_hook_takes_nine_statements_from_its_row_to_its_outcom
     assert len(work.jobs) == 1
     outcomes = [settled(one) for one in claim.owed]
     number, flushed = asked(lambda: journal.flush(claim.ring, outcomes, done=True))
-    assert number == 5
+    assert number == 4
     assert len(flushed.written) == 1
 
 

@@ -5,7 +5,7 @@ from datetime import datetime
 from typing import Any, Final
 
 from doh.journal.among import bigints
-from doh.journal.flushing import OUTCOME_COLUMNS, Awaiting, FlushLedger, outcome_row
+from doh.journal.flushing import OUTCOME_COLUMNS, FlushLedger, outcome_row
 from doh.journal.postgres.statements import Statements, table
 from doh.journal.records import Ring, Settled
 from doh.models import Batch, Delivery, Event
@@ -48,12 +48,23 @@ _LOCK: Final = """
     SELECT statement_timestamp() FROM {batch} WHERE id = %(id)s AND epoch = %(epoch)s FOR UPDATE
 """
 _END: Final = "DELETE FROM {batch} WHERE id = %(id)s AND epoch = %(epoch)s"
-_AWAITING: Final = """
-    SELECT id, pending, fanned_at IS NOT NULL, result_hook FROM {event}
-    WHERE id = ANY(%(ids)s::bigint[]) ORDER BY id FOR UPDATE
-"""
+# Locked in the order of their ids, as everywhere, and only then changed.
 _COUNT_OFF: Final = """
-    UPDATE {event} SET pending = pending - %(number)s{ending} WHERE id = ANY(%(ids)s::bigint[])
+    WITH firsts AS MATERIALIZED (
+        SELECT e.id, f.number, e.fanned_at IS NOT NULL AND e.pending = f.number AS is_last
+        FROM unnest(%(ids)s::bigint[], %(numbers)s::bigint[]) AS f(id, number)
+        JOIN {event} AS e ON e.id = f.id
+        ORDER BY e.id
+        FOR UPDATE OF e
+    )
+    UPDATE {event} AS e
+    SET pending = e.pending - f.number,
+        due_at = CASE WHEN is_last AND result_hook THEN %(now)s ELSE due_at END,
+        finished_at = CASE WHEN is_last AND NOT result_hook THEN %(now)s ELSE finished_at END,
+        snapshot = CASE WHEN is_last AND NOT result_hook THEN NULL ELSE snapshot END
+    FROM firsts AS f
+    WHERE e.id = f.id
+    RETURNING e.id, is_last AND result_hook
 """
 
 
@@ -67,14 +78,10 @@ class PostgresFlushing(Statements, FlushLedger):
     def _end_batch(self, ring: Ring) -> None:
         self._execute(_END.format(batch=table(Batch)), _named(ring))
 
-    def _lock_events(self, ids: Collection[int]) -> list[Awaiting]:
-        rows = self._run(_AWAITING.format(event=table(Event)), {"ids": bigints(ids)})
-        return [Awaiting(*row) for row in rows]
-
-    def _count_off(self, ids: Sequence[int], number: int, ending: Mapping[str, Any]) -> None:
-        more = "".join(f', "{name}" = %({name})s' for name in ending)
-        sql = _COUNT_OFF.format(event=table(Event), ending=more)
-        self._execute(sql, {**ending, "number": number, "ids": bigints(ids)})
+    def _count_off(self, firsts: Mapping[int, int], now: datetime) -> tuple[int, ...]:
+        values = {"ids": bigints(firsts), "numbers": bigints(firsts.values()), "now": now}
+        rows = self._run(_COUNT_OFF.format(event=table(Event)), values)
+        return tuple(event_id for event_id, is_loud in rows if is_loud)
 
     def _insert_deliveries(self, settled: Sequence[Settled], now: datetime) -> dict[Pair, int]:
         return self._write(_INSERT, settled, now)
