@@ -2,8 +2,7 @@
 
 import time
 from dataclasses import dataclass, field
-from functools import lru_cache
-from typing import Final, NamedTuple
+from typing import Final
 from urllib.parse import quote
 
 from doh.types import Trace
@@ -16,7 +15,8 @@ _HEADER_SAFE: Final = "!#$&'()*+,-./:;<=>?@[]^_`{|}~"
 _FIXED: Final = (("Content-Type", "application/json"), ("Accept-Encoding", "identity"))
 
 
-class Message(NamedTuple):
+@dataclass(slots=True, eq=False)
+class Message:
     """What is said of an event to every hook: the same at each attempt."""
 
     uid: str
@@ -25,6 +25,16 @@ class Message(NamedTuple):
     sequence: int
     #: W3C trace context of what caused it.
     trace: Trace | None = None
+    #: What the headers say of it: the same for each of its hooks, so it is said once.
+    headers: Headers = field(init=False, repr=False)
+
+    def __post_init__(self) -> None:
+        self.headers = (
+            ("webhook-id", self.uid),
+            ("Doh-Event", quote(self.event, safe=_HEADER_SAFE)),
+            ("Doh-Object", quote(self.object_id, safe=_HEADER_SAFE)),
+            ("Doh-Sequence", str(self.sequence)),
+        )
 
 
 @dataclass(slots=True, eq=False)
@@ -75,7 +85,7 @@ def build_request(
     if not (custom and any(name.lower() == "user-agent" for name, _ in custom)):
         headers.append(("User-Agent", user_agent))
     if message is not None:
-        headers += [*_about(message), ("webhook-timestamp", str(timestamp))]
+        headers += [*message.headers, ("webhook-timestamp", str(timestamp))]
         if keyring is not None:
             headers.append(("webhook-signature", keyring.signatures(message.uid, timestamp, raw)))
         headers += _traced(trace or message.trace)
@@ -90,14 +100,3 @@ def _traced(trace: Trace | None) -> Headers:
         return ()
     parent = ("traceparent", trace.parent)
     return (parent, ("tracestate", trace.state)) if trace.state else (parent,)
-
-
-@lru_cache(maxsize=1_024)
-def _about(message: Message) -> Headers:
-    """What the headers say of an event: the same for each of its hooks."""
-    return (
-        ("webhook-id", message.uid),
-        ("Doh-Event", quote(message.event, safe=_HEADER_SAFE)),
-        ("Doh-Object", quote(message.object_id, safe=_HEADER_SAFE)),
-        ("Doh-Sequence", str(message.sequence)),
-    )
