@@ -21,7 +21,7 @@ from doh.journal import Journal, Ring, get_journal
 #: Rows that one step takes; a run repeats its steps until nothing is due.
 STEP = 200
 #: Seconds of one turn at work that may never end; what else there is to do comes between two turns.
-TURN = 0.25
+TURN = 0.1
 
 
 class Pruned(NamedTuple):

@@ -13,7 +13,7 @@ from django.db import transaction
 from services import free_port, valkey
 
 from doh.deliverers import celery as ringing
-from doh.deliverers import chores, deliver_hook_using_task
+from doh.deliverers import deliver_hook_using_task
 from doh.deliverers.chores import work_once
 from doh.deliverers.resolve import element
 from doh.journal import Ring
@@ -68,7 +68,7 @@ def test_a_collection_to_which_events_never_cease_to_come_takes_turns(
     depot, broker, settings, monkeypatch, claim
 ):
     """One event in the ledger makes the next; with a claim of one, all of them at once."""
-    monkeypatch.setattr(chores, "TURN", 0.0)
+    monkeypatch.setattr(collection, "TURN", 0.0)
     settings.HOOK_DOORBELL_PERIOD = 0.001
     monkeypatch.setattr(collection, "CLAIM", claim)
     depot.save()
