@@ -97,7 +97,7 @@ _AT_ONCE: Final = f"""
             FROM owed WHERE hook_id IS NOT NULL GROUP BY part, event_id
         ) AS o
         WHERE is_all
-        GROUP BY part
+        GROUP BY part ORDER BY part
         RETURNING id, epoch
     )
     SELECT is_all, events, traces, id, epoch FROM found LEFT JOIN written ON true ORDER BY id
