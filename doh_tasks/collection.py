@@ -102,17 +102,22 @@ def send(journal: Journal, rings: list[Ring], queue: str = ELEMENT_QUEUE) -> Non
 def _served_here(deliverers: Iterable[str], number: int) -> bool:
     """Whether what so many events of these deliverers owe may be sent from here, as one batch.
 
-    Only where the settings allow it, since a collection worker may have no way out to the internet;
-    never a callable of the project's own, which may take its time; and a backlog is work for all
+    Never a callable of the project's own, which may take its time; and a backlog is work for all
     the element workers.
     """
-    if number == CLAIM or not conf.deliver_where_collected():
+    if number == CLAIM or not _may_send():
         return False
     try:
         built_in = element().kind is not None
     except HookConfigurationError:
         return False  # For the element workers to complain of.
     return built_in and not any(map(uses_eventlet, deliverers))
+
+
+def _may_send() -> bool:
+    """A worker that collects alone may have no way out to the internet: only the settings know."""
+    wanted = conf.deliver_where_collected()
+    return ELEMENT_QUEUE in current_app.amqp.queues.consume_from if wanted is None else wanted
 
 
 def _publish(rings: list[Ring], queue: str) -> None:

@@ -186,9 +186,13 @@ def slice_size() -> int:
     return whole("HOOK_SLICE_SIZE", 20_000)
 
 
-def deliver_where_collected() -> bool:
-    """Whether the process that collects an event sends to its hooks itself if they are few."""
-    return flag("HOOK_DELIVER_WHERE_COLLECTED", False)
+def deliver_where_collected() -> bool | None:
+    """Whether the worker that collects an event sends to its hooks itself if they are few.
+
+    None leaves it to the worker: if it is one that sends anyway.
+    """
+    name = "HOOK_DELIVER_WHERE_COLLECTED"
+    return None if get(name, None) is None else flag(name, False)
 
 
 def max_in_flight() -> int:

@@ -8,10 +8,12 @@ from standardwebhooks import Webhook
 
 from doh.deliverers import deliver_hook_using_task, deliver_hooks_using_task
 from doh.models import Batch, Delivery, Event, Hook
-from doh_tasks.queues import DEAD_LETTER_QUEUE, TASK_ROUTES
+from doh.names import COLLECT, DELIVER_BATCH
+from doh_tasks import collection
+from doh_tasks.queues import COLLECTION_QUEUE, DEAD_LETTER_QUEUE, ELEMENT_QUEUE, TASK_ROUTES
 from tests.app.models import Parcel, Vehicle
 from tests.celery_app import app
-from tests.workers import COLLECTION, wait_until
+from tests.workers import COLLECTION, ELEMENT, wait_until
 
 pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.workers]
 
@@ -65,6 +67,38 @@ def test_a_few_hooks_may_be_served_by_the_process_that_collects(bus, hook_on, re
     running.until(lambda: Event.objects.exists() and is_settled(), "collection")
     assert Delivery.objects.filter(status="succeeded").count() == len(hooks)
     assert sorted(post.path for post in receiver.posts) == ["/0", "/1", "/2"]
+
+
+def test_a_worker_that_takes_all_queues_serves_them_without_a_message_to_itself(
+    bus, hook_on, receiver, workers
+):
+    hook_on(bus)
+    running = workers()
+    running.worker("all", f"{COLLECTION},{ELEMENT}", "-P", "threads", "-c", "4")
+    bus.save()
+    running.until(lambda: Event.objects.exists() and is_settled(), "all")
+    assert len(receiver.posts) == 1
+    log = running.log("all").partition(" ready.")[2]
+    assert COLLECT in log
+    assert DELIVER_BATCH not in log
+
+
+@pytest.mark.parametrize(
+    ("wanted", "queues", "may"),
+    [
+        (None, [COLLECTION_QUEUE, ELEMENT_QUEUE], True),
+        (None, [COLLECTION_QUEUE], False),
+        (True, [COLLECTION_QUEUE], True),
+        (False, [COLLECTION_QUEUE, ELEMENT_QUEUE], False),
+    ],
+)
+def test_a_worker_that_collects_alone_sends_only_if_the_settings_say_so(
+    settings, monkeypatch, wanted, queues, may
+):
+    settings.HOOK_DELIVER_WHERE_COLLECTED = wanted
+    monkeypatch.setattr(app.amqp.queues, "_consume_from", None)
+    app.amqp.queues.select(queues)
+    assert collection._may_send() is may
 
 
 def test_dead_letters_are_told_of_on_their_queue(bus, hook_on, receiver, workers):
