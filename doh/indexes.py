@@ -1,11 +1,12 @@
 """Indexes over the few rows that matter among millions, wherever the database can do that."""
 
+from abc import ABC, abstractmethod
 from typing import Any
 
 from django.db import models
 
 
-class _PartialIndex(models.Index):
+class _PartialIndex(models.Index, ABC):
     """Leaves most rows out. Django's own ``condition`` warns on every MySQL and MariaDB project.
 
     Those have no partial indexes: there this one covers every row instead.
@@ -17,9 +18,9 @@ class _PartialIndex(models.Index):
         field: Any = model._meta.get_field(self.fields[0])
         return f"{schema_editor.quote_name(field.column)} {self._test(schema_editor)}"
 
+    @abstractmethod
     def _test(self, schema_editor: Any) -> str:
         """The SQL that the first column must meet."""
-        raise NotImplementedError
 
 
 class NotNullIndex(_PartialIndex):

@@ -9,7 +9,6 @@ import hashlib
 import hmac
 import json
 from base64 import b64decode, b64encode
-from binascii import b2a_base64
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from enum import StrEnum
@@ -88,10 +87,9 @@ def signed_content(uid: str, timestamp: int | str, body: bytes) -> bytes:
 def sign(secret: str, uid: str, timestamp: int, body: bytes) -> str:
     """The signature of a body sent under an id at a time (seconds since the epoch)."""
     content = signed_content(uid, timestamp, body)
-    if secret.startswith(PRIVATE_PREFIX):
+    if scheme_of(secret) is Scheme.ED25519:
         return "v1a," + b64encode(_private_key(secret).sign(content)).decode()
-    digest = hmac.digest(signing_key(secret), content, "sha256")
-    return "v1," + b2a_base64(digest, newline=False).decode()
+    return "v1," + b64encode(hmac.digest(signing_key(secret), content, "sha256")).decode()
 
 
 def is_signed(public: bytes, signature: bytes, content: bytes) -> bool:

@@ -5,6 +5,7 @@ import shutil
 import signal
 import subprocess
 import sys
+from abc import ABC, abstractmethod
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -35,7 +36,7 @@ class Server(Protocol):
     def forget(self) -> None: ...
 
 
-class _Process:
+class _Process(ABC):
     """One server process: started, stopped, killed, and started again at the same address."""
 
     name: str
@@ -74,11 +75,13 @@ class _Process:
         """Throw away what it has kept; it must not run."""
         shutil.rmtree(self.folder, ignore_errors=True)
 
+    @abstractmethod
     def command(self) -> list[Any]:
-        raise NotImplementedError
+        """What starts it."""
 
+    @abstractmethod
     def answers(self) -> bool:
-        raise NotImplementedError
+        """Whether it is there for clients."""
 
     def environment(self) -> dict[str, str]:
         return dict(os.environ)
