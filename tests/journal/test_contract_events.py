@@ -102,7 +102,7 @@ def test_an_event_without_hooks_is_finished_at_once(journal, make_event):
 
 def test_what_is_fresh_and_small_is_fanned_out_without_a_claim(journal, make_event, make_hooks):
     hooks = make_hooks(3)
-    one, two = make_event(traceparent="00-1"), make_event(result_hook=True)
+    one, two = make_event(traceparent="00-1", snapshot="{}"), make_event(result_hook=True)
     nobody = make_event(object_id="2", snapshot="{}")
     found = fan_out_at_once(journal, size=4)
     assert (found.events, found.traces) == (3, {"00-1"})
@@ -116,6 +116,8 @@ def test_what_is_fresh_and_small_is_fanned_out_without_a_claim(journal, make_eve
     }
     nobody.refresh_from_db()
     assert (nobody.finished_at is not None, nobody.snapshot) == (True, None)
+    one.refresh_from_db()
+    assert (one.finished_at, one.snapshot) == (None, "{}")
     assert fan_out_at_once(journal).events == 0
 
 

@@ -10,7 +10,7 @@ from doh.journal import Ring
 from doh.journal.packing import dump_pairs
 from doh.models import Batch, Delivery, Event
 from doh.types import Pair
-from tests.journal.steps import BAD, LEASE, fan_out, redrive, settled, together
+from tests.journal.steps import BAD, LEASE, fan_out, fan_out_at_once, redrive, settled, together
 from tests.workers import wait_until
 
 pytestmark = pytest.mark.skipif(connection.vendor == "sqlite", reason="SQLite locks no rows")
@@ -87,6 +87,20 @@ def test_claimers_pass_by_what_another_one_is_claiming(journal, make_event):
     thread.join()
     assert not waits
     assert sorted(claim.id for claim in found[0]) == others
+
+
+def test_a_fan_out_at_once_passes_by_what_another_one_has(journal, make_event):
+    if not connection.features.has_select_for_update_skip_locked:
+        pytest.skip("the server has no SKIP LOCKED")
+    mine, other = make_event(), make_event()
+    with transaction.atomic():
+        list(Event.objects.select_for_update().filter(pk=mine.pk))
+        thread, _found = in_background(lambda: fan_out_at_once(journal))
+        thread.join(20)
+        waits = thread.is_alive()
+    thread.join()
+    assert not waits
+    assert list(Event.objects.filter(fanned_at__isnull=False)) == [other]
 
 
 def test_a_sweep_passes_by_a_batch_that_is_being_written(journal, make_event, make_hooks):
