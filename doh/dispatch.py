@@ -75,6 +75,7 @@ class Job:
             self.body,
             user_agent=USER_AGENT,
             timestamp=clock(self.hook.drift),
+            place=self.place,
             message=self.hook.message,
             trace=self.post.begin(),
             keyring=self.hook.keyring,

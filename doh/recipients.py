@@ -12,6 +12,11 @@ from doh.wire.headers import Headers, check_headers
 from doh.wire.signing import Keyring
 
 
+#: Keyrings by what they were opened from. All go when there are too many: one by one, an event to
+#: a million hooks would leave holes all over the memory.
+_opened: dict[tuple[str, str | None, Keys], Keyring] = {}
+
+
 class Recipient(NamedTuple):
     """A hook as its row says; what is encrypted is opened when it is asked for."""
 
@@ -48,9 +53,18 @@ def read_recipients(journal: Journal, owed: Iterable[Owed]) -> dict[int, Recipie
     return {row[0]: Recipient(*row) for row in rows}
 
 
-# A worker opens the same secrets over and over: 20 microseconds each without the caches.
-@lru_cache(maxsize=KEPT_HOOKS)
 def _keyring(token: str, old_token: str | None, keys: Keys) -> Keyring:
+    # A worker opens the same secrets over and over: 20 microseconds each if they were not kept.
+    sealed = (token, old_token, keys)
+    keyring = _opened.get(sealed)
+    if keyring is None:
+        if len(_opened) >= KEPT_HOOKS:
+            _opened.clear()
+        keyring = _opened[sealed] = _open(*sealed)
+    return keyring
+
+
+def _open(token: str, old_token: str | None, keys: Keys) -> Keyring:
     old = None if old_token is None else decrypt(old_token, keys)
     keyring = Keyring.of(decrypt(token, keys), old)
     keyring.check()

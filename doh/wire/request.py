@@ -68,6 +68,7 @@ def build_request(
     *,
     user_agent: str,
     timestamp: int,
+    place: Target | None = None,
     message: Message | None = None,
     keyring: Keyring | None = None,
     hub_signature: bool = False,
@@ -78,7 +79,8 @@ def build_request(
 
     Without a message (a direct call of an element deliverer) the POST carries no ``webhook-*``
     headers; without a keyring it is not signed. ``hub_signature`` adds ``X-Hub-Signature-256``.
-    ``trace`` stands for the message's own, ``custom`` are the hook's own headers.
+    ``trace`` stands for the message's own, ``custom`` are the hook's own headers. ``place`` is what
+    the target means, for whoever has read it already.
     """
     raw = body.encode()
     headers = [*_FIXED, *custom]
@@ -92,7 +94,7 @@ def build_request(
     if keyring is not None and hub_signature:
         hub = keyring.hub_signature(raw)
         headers += [] if hub is None else [("X-Hub-Signature-256", hub)]
-    return Request(parse_target(target), target, tuple(headers), raw)
+    return Request(place or parse_target(target), target, tuple(headers), raw)
 
 
 def _traced(trace: Trace | None) -> Headers:

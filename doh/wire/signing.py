@@ -55,7 +55,6 @@ def scheme_of(secret: str) -> Scheme:
     return Scheme.ED25519 if secret.startswith(PRIVATE_PREFIX) else Scheme.HMAC
 
 
-@lru_cache(maxsize=KEPT_HOOKS)
 def signing_key(secret: str) -> bytes:
     """The bytes that a secret stands for; raises `SecretUnreadableError` if it stands for none."""
     prefix = PRIVATE_PREFIX if scheme_of(secret) is Scheme.ED25519 else SECRET_PREFIX

@@ -13,7 +13,6 @@ from urllib.parse import quote
 import idna
 
 from doh.exceptions import BadTargetError
-from doh.types import KEPT_HOOKS
 from doh.wire.addresses import parse_address
 
 MAX_TARGET: Final = 2048
@@ -30,6 +29,8 @@ _LABEL: Final = re.compile(r"(?!-)[a-z0-9-]{1,63}(?<!-)")
 #: IPv4 address. No name ends in anything else that begins like a number, so none may.
 _NUMBER: Final = re.compile(r"[0-9]+|0x.*")
 _MAX_HOST: Final = 253
+#: Servers whose spelling is kept: many targets name the same, and reading it takes the longest.
+_KEPT_SERVERS: Final = 4_096
 #: Kept as it is in path and query: what every client sends as it is. The rest is percent-encoded.
 _REST_SAFE: Final = "!$%&'()*+,/:;=?@~-._"
 _STRAY_PERCENT: Final = re.compile(r"%(?![0-9A-Fa-f]{2})")
@@ -50,7 +51,16 @@ class Target(NamedTuple):
     endpoint: str
 
 
-@lru_cache(maxsize=KEPT_HOOKS)
+class _Server(NamedTuple):
+    """The part of a target before its path; ``start`` is how its canonical spelling begins."""
+
+    scheme: str
+    host: str
+    port: int
+    endpoint: str
+    start: str
+
+
 def parse_target(url: str) -> Target:
     """Read a target; raises `BadTargetError` that says which part is wrong, and how to mend it.
 
@@ -64,15 +74,21 @@ def parse_target(url: str) -> Target:
     parts = _URL.fullmatch(url)
     if parts is None:
         raise BadTargetError("the target must start with http:// or https://")
-    scheme = parts["scheme"].lower()
-    host, port = _read_authority(parts["authority"], _DEFAULT_PORTS[scheme])
-    place = "" if port == _DEFAULT_PORTS[scheme] else f":{port}"
-    shown = f"[{host}]" if ":" in host else host
-    canonical = f"{scheme}://{shown}{place}{_encode(parts['rest'])}"
+    scheme, authority, rest = parts.groups()
+    server = _read_server(scheme.lower(), authority)
+    canonical = server.start + _encode(rest)
     if len(canonical) > MAX_TARGET:
         raise BadTargetError(f"the target, percent-encoded, is longer than {MAX_TARGET} characters")
-    # One text for what reads alike: these are kept by the ten thousand.
-    return Target(url if url == canonical else canonical, scheme, host, port, host + place)
+    return Target(canonical, server.scheme, server.host, server.port, server.endpoint)
+
+
+@lru_cache(maxsize=_KEPT_SERVERS)
+def _read_server(scheme: str, authority: str) -> _Server:
+    usual = _DEFAULT_PORTS[scheme]
+    host, port = _read_authority(authority, usual)
+    place = "" if port == usual else f":{port}"
+    shown = f"[{host}]" if ":" in host else host
+    return _Server(scheme, host, port, host + place, f"{scheme}://{shown}{place}")
 
 
 def parse_host(host: str) -> str:
@@ -101,6 +117,8 @@ def parse_host(host: str) -> str:
 def _refuse_characters(url: str) -> None:
     if "\\" in url:
         raise BadTargetError("the target has a backslash in it: write %5C in a path")
+    if url.isascii() and url.isprintable() and " " not in url:
+        return  # As nearly always.
     for char in url:
         if char == " " or (not "!" <= char <= "~" and unicodedata.category(char)[0] in _UNSEEN):
             raise BadTargetError(
