@@ -54,7 +54,7 @@ def workers(folder: Path, *, events: bool) -> dict[str, list[str]]:
 
     Flower wants task events.
     """
-    flags = ["-E"] if events else []
+    flags = ["--without-gossip", *(["-E"] if events else [])]
     collection = ["-Q", "doh.collection,doh.maintenance", "-c", "1"]
     element = ["-Q", "doh.element,doh.element_slow", "-P", "threads", "-c", "8"]
     kinds = {"collection": collection, "element1": element, "element2": element}

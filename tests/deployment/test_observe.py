@@ -125,7 +125,7 @@ def start_project(
         ("element1", element, sends),
         ("element2", element + 1, sends),
     ):
-        worker = [*celery, "worker", "-n", f"{name}@%h", *options]
+        worker = [*celery, "worker", "-n", f"{name}@%h", *options, "--without-gossip"]
         own = env | {"HOOK_METRICS_LISTEN": f"127.0.0.1:{port}"}
         commands.start(name, worker, own, cwd=sample.SAMPLE)
     beat = [*celery, "beat", "-s", str(folder / "schedule")]

@@ -14,6 +14,8 @@ from tests.workers import COLLECTION, ELEMENT, ROOT, Workers, wait_until
 
 #: Children of an element worker.
 CHILDREN = 2
+#: As all documented workers are started.
+FLAGS = ("--without-gossip",)
 
 
 class Crew(Workers):
@@ -67,7 +69,7 @@ class Crew(Workers):
     def start_worker(self, name: str, queues: str, children: int, *options: str) -> None:
         """Start a worker; `ready` waits for it."""
         size = options or ("-c", str(children))
-        self.start(name, "worker", "-l", "INFO", "-n", f"{name}@%h", "-Q", queues, *size)
+        self.start(name, "worker", "-l", "INFO", "-n", f"{name}@%h", "-Q", queues, *size, *FLAGS)
 
     def ready(self, name: str, times: int = 1) -> None:
         """Wait until a worker has said so many times that it is ready."""
