@@ -1,11 +1,14 @@
-"""Celery settings for a deployment of django-object-hooks, each with its reason.
+r"""Celery settings for a deployment of django-object-hooks, each with its reason.
 
 Copy it beside your Celery app and load it: ``app.config_from_object("celeryconfig")``. Workers, of
 element one for each core::
 
-    celery -A project worker -n collection@%h -Q doh.collection,doh.maintenance -c 1 --without-gossip
-    celery -A project worker -n element1@%h   -Q doh.element,doh.element_slow -P threads -c 8 --without-gossip
-    celery -A project worker -n element2@%h   -Q doh.element,doh.element_slow -P threads -c 8 --without-gossip
+    celery -A project worker --without-gossip -n collection@%h \
+        -Q doh.collection,doh.maintenance -c 1
+    celery -A project worker --without-gossip -n element1@%h \
+        -Q doh.element,doh.element_slow -P threads -c 8
+    celery -A project worker --without-gossip -n element2@%h \
+        -Q doh.element,doh.element_slow -P threads -c 8
     celery -A project beat
 
 ``--without-gossip``: nothing here needs a worker to hear every other one's heartbeats. That has no

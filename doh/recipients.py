@@ -11,7 +11,6 @@ from doh.types import KEPT_HOOKS
 from doh.wire.headers import Headers, check_headers
 from doh.wire.signing import Keyring
 
-
 #: Keyrings by what they were opened from. All go when there are too many: one by one, an event to
 #: a million hooks would leave holes all over the memory.
 _opened: dict[tuple[str, str | None, Keys], Keyring] = {}
