@@ -16,7 +16,7 @@ from doh.deliverers import project, resolve
 from doh.deliverers.kinds import CollectionDeliverer
 from doh.exceptions import HookConfigurationError
 from doh.journal import get_journal, ledger_alias
-from doh.models import ACTION_LENGTH, CHANGED, Event
+from doh.models import ACTION_LENGTH, CHANGED
 from doh.payloads import Content, compose
 from doh.silence import is_silent
 from doh.telemetry import telemetry
@@ -104,12 +104,12 @@ def _record(
     ask: bool,
 ) -> bool:
     handling = outbox.Handling(deliverer.path, resolve.has_result_hook(deliverer))
-    event = outbox.write(subject, content, handling, ask=ask)
-    if event is None:
+    key = outbox.write(subject, content, handling, ask=ask)
+    if key is None:
         return False
     commit = _running_commit()
     transaction.on_commit(
-        lambda: _hand_out(event, deliverer, commit), using=ledger_alias(), robust=True
+        lambda: _hand_out(subject, key, deliverer, commit), using=ledger_alias(), robust=True
     )
     return True
 
@@ -136,19 +136,22 @@ def _running_commit() -> _Commit:
 
 
 def _hand_out(
-    event: Event, deliverer: resolve.Deliverer[CollectionDeliverer], commit: _Commit
+    subject: outbox.Subject,
+    key: int,
+    deliverer: resolve.Deliverer[CollectionDeliverer],
+    commit: _Commit,
 ) -> None:
     """Call the collection deliverer for a committed event."""
-    telemetry().recorded(event.label, event.action)
+    telemetry().recorded(subject.label, subject.action)
     if deliverer.kind is None:
         journal = get_journal()
-        for claim in journal.claim_events(1, conf.lease(), [event.pk]):
+        for claim in journal.claim_events(1, conf.lease(), [key]):
             project.hand_over(journal, claim, deliverer)
         return
     if deliverer.queued and commit.rung:
         return
     commit.rung = True
-    with working_on(CurrentEvent(event.pk)):
+    with working_on(CurrentEvent(key)):
         deliverer.call()
 
 

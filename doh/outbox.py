@@ -6,9 +6,10 @@ from typing import Any, Final
 
 import ujson
 from django.db import models
+from django.utils import timezone
 
-from doh.journal import get_journal, ledger_alias
-from doh.models import DELETED, DETAIL_LENGTH, Event, Hook, content_type_of
+from doh.journal import NewEvent, get_journal, ledger_alias
+from doh.models import DELETED, DETAIL_LENGTH, Hook, content_type_of, new_uid
 from doh.payloads import Content
 from doh.querysets import HookQuerySet
 from doh.telemetry import telemetry
@@ -101,13 +102,14 @@ def is_known(subject: Subject) -> bool:
 
 def write(
     subject: Subject, content: Content, handling: Handling, *, ask: bool = False
-) -> Event | None:
+) -> int | None:
     """INSERT the event, due at once by the database's clock; None if nobody was to be told of it.
 
-    ``ask`` says that nobody has asked yet whether it `is_heard`.
+    Returns its key. ``ask`` says that nobody has asked yet whether it `is_heard`.
     """
     trace = telemetry().trace()
-    event = Event(
+    new = NewEvent(
+        uid=new_uid(),
         content_type_id=subject.content_type_id,
         label=subject.label,
         object_id=subject.object_id,
@@ -120,10 +122,11 @@ def write(
         error=content.error[:DETAIL_LENGTH],
         traceparent=trace and trace.parent,
         tracestate=trace and trace.state,
+        occurred_at=timezone.now(),
     )
-    recorded = get_journal().record(event, ask=ask)
-    _learn(subject, recorded)
-    return event if recorded else None
+    key = get_journal().record(new, ask=ask)
+    _learn(subject, key is not None)
+    return key
 
 
 def _learn(subject: Subject, heard: bool) -> None:

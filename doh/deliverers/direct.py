@@ -34,8 +34,7 @@ def record_call(
         return None
     content = _content(kind, model, instance_pk, payload)
     handling = outbox.Handling(path_of(kind), wants_result(kind))
-    event = outbox.write(subject, content, handling)
-    return None if event is None else event.pk
+    return outbox.write(subject, content, handling)
 
 
 def _content(

@@ -5,6 +5,7 @@ from django.db.models.functions import Coalesce
 
 from doh.clock import DatabaseNow
 from doh.journal.ledger import Ledger
+from doh.journal.records import NewEvent
 from doh.models import Event, Hook
 
 
@@ -16,14 +17,17 @@ class RecordLedger(Ledger):
         hooks = Hook.objects.using(self.alias).listening(content_type_id, object_id, action)
         return hooks.filter(disabled_at=None).exists()
 
-    def record(self, event: Event, *, ask: bool = False) -> bool:
-        """INSERT an event, due at once by the database's clock; returns whether it was.
+    def record(self, new: NewEvent, *, ask: bool = False) -> int | None:
+        """INSERT an event, due at once by the database's clock; returns its key.
 
-        With ``ask`` only if an enabled hook listens.
+        With ``ask`` only if an enabled hook listens; None if none does.
         """
-        if ask and not self.is_heard(event.content_type_id, event.object_id, event.action):
-            return False
-        event.hooks_until = Coalesce(Subquery(Hook.objects.order_by("-pk").values("pk")[:1]), 0)
-        event.due_at = DatabaseNow()
+        if ask and not self.is_heard(new.content_type_id, new.object_id, new.action):
+            return None
+        event = Event(
+            **new._asdict(),
+            hooks_until=Coalesce(Subquery(Hook.objects.order_by("-pk").values("pk")[:1]), 0),
+            due_at=DatabaseNow(),
+        )
         event.save(using=self.alias, force_insert=True)
-        return True
+        return event.pk

@@ -46,6 +46,28 @@ class EventClaim:
         return self.epoch - self.tries
 
 
+class NewEvent(NamedTuple):
+    """What is written of an event in the transaction that caused it; names of columns."""
+
+    uid: str
+    content_type_id: int
+    label: str
+    object_id: str
+    action: str
+    using: str
+    deliverer: str
+    result_hook: bool
+    payload: str | None
+    snapshot: str | None
+    error: str
+    traceparent: str | None
+    tracestate: str | None
+    occurred_at: datetime
+
+    def __repr__(self) -> str:
+        return f"<NewEvent {self.uid}>"
+
+
 class EventRow(NamedTuple):
     """What is sent of an event."""
 

@@ -4,6 +4,7 @@ from functools import lru_cache
 
 from doh.journal.postgres.statements import Statements, quoted, table
 from doh.journal.recording import RecordLedger
+from doh.journal.records import NewEvent
 from doh.models import Event, Hook
 from doh.querysets import ANY_ACTION
 
@@ -15,9 +16,10 @@ _LISTENS = (
     f"EXISTS ({_ROWS} AND object_id = %(object_id)s) OR EXISTS ({_ROWS} AND object_id IS NULL)"
 )
 _HEARD = f"SELECT 1 WHERE {_LISTENS}"
+# A value that is handed over takes time to write: what is the same for all is said here.
 _RECORD = """
-    INSERT INTO {event} ({names}, hooks_until, due_at)
-    SELECT {values}, coalesce((SELECT max(id) FROM {hook}), 0), statement_timestamp()
+    INSERT INTO {event} ({names}, epoch, tries, fanned_to, pending, hooks_until, due_at)
+    SELECT {values}, 0, 0, 0, 0, coalesce((SELECT max(id) FROM {hook}), 0), statement_timestamp()
     WHERE {condition}
     RETURNING id
 """
@@ -36,29 +38,18 @@ class PostgresRecords(Statements, RecordLedger):
         }
         return bool(self._run(_HEARD.format(hook=table(Hook)), values))
 
-    def record(self, event: Event, *, ask: bool = False) -> bool:
+    def record(self, new: NewEvent, *, ask: bool = False) -> int | None:
         """See `RecordLedger.record`; here it is one statement, asked or not."""
-        names, sql = _recording(ask=ask)
-        values = {name: getattr(event, name) for name in names}
-        rows = self._run(sql, {**values, "any_action": ANY_ACTION})
-        if rows:
-            ((event.pk,),) = rows
-        return bool(rows)
+        rows = self._run(_recording(ask=ask), new._asdict() | {"any_action": ANY_ACTION})
+        return rows[0][0] if rows else None
 
 
 @lru_cache(maxsize=2)
-def _recording(*, ask: bool) -> tuple[list[str], str]:
-    """The attributes of an event that are written as they are, and the statement that does it.
-
-    Each is the name of its column, too.
-    """
-    names = [field.attname for field in Event._meta.concrete_fields]
-    names = [name for name in names if name not in ("id", "hooks_until", "due_at")]
-    sql = _RECORD.format(
+def _recording(*, ask: bool) -> str:
+    return _RECORD.format(
         event=table(Event),
         hook=table(Hook),
-        names=quoted(names),
-        values=", ".join(f"%({name})s" for name in names),
+        names=quoted(NewEvent._fields),
+        values=", ".join(f"%({name})s" for name in NewEvent._fields),
         condition=_LISTENS.format(hook=table(Hook)) if ask else "true",
     )
-    return names, sql
