@@ -95,12 +95,15 @@ class Run:
 
     def bare(self, requests: list[Prepared], in_flight: int, **options: object) -> Series:
         """Requests per second of a bare loop, each time with connections of its own."""
-        rates = []
-        for _ in range(self.repeat):
-            loop = Bare(in_flight, **options)  # type: ignore[arg-type]
-            rates.append(len(requests) / loop.run(requests))
-            loop.close()
-        return Series.of(rates)
+        return Series.of([bare_rate(requests, in_flight, **options) for _ in range(self.repeat)])
+
+
+def bare_rate(requests: list[Prepared], in_flight: int, **options: object) -> float:
+    """Requests per second of a bare loop with connections of its own."""
+    loop = Bare(in_flight, **options)  # type: ignore[arg-type]
+    rate = len(requests) / loop.run(requests)
+    loop.close()
+    return rate
 
 
 def requests_of(vehicles: Iterable[Vehicle]) -> list[Prepared]:
