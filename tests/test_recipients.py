@@ -6,7 +6,7 @@ from doh import recipients
 from doh.exceptions import SecretUnreadableError
 from doh.fields import current_keys, encrypt
 from doh.recipients import Recipient
-from doh.wire.signing import new_secret
+from doh.wire.signing import Keyring, new_secret
 
 
 @pytest.fixture(autouse=True)
@@ -29,6 +29,13 @@ def test_a_rotated_secret_is_opened_anew():
     secret, newer = new_secret(), new_secret()
     assert recipient(encrypt(secret)).keyring(current_keys()).secret == secret
     assert recipient(encrypt(newer)).keyring(current_keys()).secret == newer
+
+
+def test_old_secrets_are_read_anew_when_they_change():
+    token = encrypt(new_secret())
+    old = Keyring(new_secret(), ((new_secret(), 2_000_000_000),))
+    assert not recipient(token).keyring(current_keys()).old
+    assert recipient(token, encrypt(old.dump_old())).keyring(current_keys()).old == old.old
 
 
 def test_a_secret_is_opened_with_the_present_keys(settings):

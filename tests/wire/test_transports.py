@@ -1,5 +1,6 @@
 """One conformance suite for all that sends: requests, the same over green sockets, libcurl."""
 
+import json
 import socket
 from urllib.parse import urlencode
 
@@ -19,6 +20,12 @@ def test_an_answer_comes_back_whole(post, receiver):
     assert got.headers["content-length"] == "7"
     assert "expect" not in got.headers
     assert got.headers["accept-encoding"] == "identity"
+
+
+def test_a_body_larger_than_any_buffer_arrives_whole(post, receiver):
+    body = json.dumps("0123456789" * 100_000)
+    assert post(receiver.url("/"), body).status_code == 200
+    assert receiver.posts[0].body == body.encode()
 
 
 def test_connections_are_used_again(post, receiver):
