@@ -6,7 +6,7 @@ from typing import Final
 
 from doh.journal.records import Owed, Settled
 from doh.models import Delivery
-from doh.types import Deferred, Outcome, Verdict
+from doh.types import SUCCEEDED, Deferred, Outcome, Verdict
 
 #: A delay is spread by this share of itself, so that retries of one outage don't come at once.
 JITTER: Final = 0.2
@@ -17,6 +17,8 @@ BLOCKED_PAUSE: Final = 300.0
 #: Seconds that a pair may be deferred at least, however short the schedule is.
 DEFERRAL_FLOOR: Final = 3600.0
 
+#: Nearly every POST's, so it is looked up once.
+_WELL: Final = Delivery.Status.SUCCEEDED
 _FINAL: Final = {
     Verdict.DEAD: Delivery.Status.DEAD,
     Verdict.CANCELLED: Delivery.Status.CANCELLED,
@@ -40,8 +42,8 @@ def settle(
     for later attempts, None where the event itself holds it.
     """
     attempts = owed.attempts + outcome.attempted
-    if outcome.verdict is Verdict.SUCCEEDED:
-        return Settled(owed, outcome, Delivery.Status.SUCCEEDED, attempts)
+    if outcome.verdict is SUCCEEDED:
+        return Settled(owed, outcome, _WELL, attempts)
     if outcome.verdict is Verdict.BLOCKED:
         return _settle_blocked(owed, outcome, attempts, body)
     if outcome.verdict is not Verdict.RETRY:

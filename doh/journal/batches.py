@@ -12,7 +12,7 @@ from django.db.models import F
 from doh.again import again
 from doh.journal.among import among
 from doh.journal.ledger import GIVE_UP_AFTER, SUSPECT_AFTER, Ledger, seconds_of_claim
-from doh.journal.packing import dump_pairs, load_pairs
+from doh.journal.packing import dump_pairs, load_keys
 from doh.journal.records import BatchClaim, Owed, Ring, Waited
 from doh.models import Batch
 
@@ -148,11 +148,11 @@ class BatchLedger(Ledger):
             ]
         ):
             return retries
-        pairs = load_pairs(taken.batch.pairs)
-        if claimed_before:
-            settled = self._delivery_ids(pairs)
-            pairs = [pair for pair in pairs if pair not in settled]
-        return [Owed(*pair) for pair in pairs]
+        owed = [Owed(event_id, hook_id) for event_id, hook_id in load_keys(taken.batch.pairs)]
+        if not claimed_before:
+            return owed
+        settled = self._delivery_ids(one.pair for one in owed)
+        return [one for one in owed if one.pair not in settled]
 
     def _take_apart(self, batch: Batch, owed: Sequence[Owed]) -> None:
         """Pass each pair to a batch of its own: one of them may kill whoever sends it."""

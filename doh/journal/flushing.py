@@ -10,10 +10,10 @@ from django.db.models import F
 
 from doh.again import again
 from doh.journal.among import among
-from doh.journal.ledger import Ledger
+from doh.journal.ledger import Ids, Ledger
 from doh.journal.records import DeadLetter, Flushed, Ring, Settled
 from doh.models import DETAIL_LENGTH, Attempt, Delivery, Hook
-from doh.types import Pair, Verdict
+from doh.types import BLOCKED
 
 #: The columns of a delivery that an outcome sets, beside its pair.
 OUTCOME_COLUMNS: Final = (
@@ -36,6 +36,7 @@ OUTCOME_COLUMNS: Final = (
 #: the event's result hook.
 COUNTED_AFTER: Final = timedelta(hours=1)
 _HOST_LENGTH = 255
+_WELL: Final = Delivery.Status.SUCCEEDED
 
 
 class FlushLedger(Ledger):
@@ -49,8 +50,9 @@ class FlushLedger(Ledger):
         does not own. Locks in one order everywhere: the batch, its deliveries by pair, its events
         by id, hooks by id.
         """
-        by_pair = {one.owed.pair: one for one in settled}
-        ordered = [by_pair[pair] for pair in sorted(by_pair)]
+        by_keys = {(one.owed.event_id, one.owed.hook_id): one for one in settled}
+        in_order = sorted(by_keys)
+        ordered = [by_keys[keys] for keys in in_order]
         with transaction.atomic(using=self.alias):
             now = self._lock_batch(ring)
             if now is None:
@@ -59,15 +61,16 @@ class FlushLedger(Ledger):
             ids |= self._update_deliveries(
                 [one for one in ordered if not one.owed.first], ring, now
             )
-            written = [by_pair[pair] for pair in sorted(by_pair.keys() & ids.keys())]
-            self._write_attempts(written, ids, now)
+            written = [by_keys[keys] for keys in in_order if keys in ids]
+            unwell = [one for one in written if one.status != _WELL]
+            self._write_attempts(unwell, ids, now)
             results = self._lower_pending(written, now)
-            self._disable_hooks(written, now)
+            self._disable_hooks(unwell, now)
             if done:
                 self._end_batch(ring)
             elif written:
                 self._batch(ring).update(tries=0)
-        dead = _dead_letters(written, ids)
+        dead = _dead_letters(unwell, ids)
         return Flushed(written=tuple(written), result_events=results, dead=dead)
 
     def _lock_batch(self, ring: Ring) -> datetime | None:
@@ -77,20 +80,18 @@ class FlushLedger(Ledger):
     def _end_batch(self, ring: Ring) -> None:
         self._batch(ring).delete()
 
-    def _insert_deliveries(self, settled: Sequence[Settled], now: datetime) -> dict[Pair, int]:
+    def _insert_deliveries(self, settled: Sequence[Settled], now: datetime) -> Ids:
         """Write first outcomes; returns the keys of the deliveries that were new."""
         known = self._delivery_ids(one.owed.pair for one in settled)
         new = [one for one in settled if one.owed.pair not in known]
         self._deliveries().bulk_create([_delivery(one, now) for one in new])
         return self._delivery_ids(one.owed.pair for one in new)
 
-    def _update_deliveries(
-        self, settled: Sequence[Settled], ring: Ring, now: datetime
-    ) -> dict[Pair, int]:
+    def _update_deliveries(self, settled: Sequence[Settled], ring: Ring, now: datetime) -> Ids:
         """Write later outcomes; returns the keys of the deliveries that the batch owned."""
         owned = self._deliveries().filter(batch_id=ring.batch_id)
-        known = {
-            Pair(event_id, hook_id): pk
+        known: Ids = {
+            (event_id, hook_id): pk
             for event_id, hook_id, pk in owned.values_list("event_id", "hook_id", "pk")
         }
         mine = [one for one in settled if one.owed.pair in known]
@@ -98,10 +99,11 @@ class FlushLedger(Ledger):
             owned.filter(pk=known[one.owed.pair]).update(**_outcome(one, now))
         return {one.owed.pair: known[one.owed.pair] for one in mine}
 
-    def _write_attempts(
-        self, settled: Sequence[Settled], ids: Mapping[Pair, int], now: datetime
-    ) -> None:
+    def _write_attempts(self, unwell: Sequence[Settled], ids: Ids, now: datetime) -> None:
         """Log the POSTs that were not accepted."""
+        attempted = [one for one in unwell if one.outcome.attempted]
+        if not attempted:
+            return
         Attempt.objects.using(self.alias).bulk_create(
             Attempt(
                 delivery_id=ids[one.owed.pair],
@@ -111,8 +113,7 @@ class FlushLedger(Ledger):
                 detail=one.outcome.full_detail[:DETAIL_LENGTH],
                 elapsed=one.outcome.elapsed,
             )
-            for one in settled
-            if one.status != Delivery.Status.SUCCEEDED and one.outcome.attempted
+            for one in attempted
         )
 
     def _lower_pending(self, settled: Sequence[Settled], now: datetime) -> tuple[int, ...]:
@@ -141,8 +142,8 @@ class FlushLedger(Ledger):
             self._events().filter(among(ids)).update(pending=F("pending") - number, **ending)
         return tuple(loud)
 
-    def _disable_hooks(self, settled: Sequence[Settled], now: datetime) -> None:
-        reasons = {one.owed.hook_id: one.outcome.disable for one in settled if one.outcome.disable}
+    def _disable_hooks(self, unwell: Sequence[Settled], now: datetime) -> None:
+        reasons = {one.owed.hook_id: one.outcome.disable for one in unwell if one.outcome.disable}
         if not reasons:
             return
         hooks = Hook.objects.using(self.alias).filter(disabled_at=None)
@@ -169,7 +170,7 @@ def outcome_row(one: Settled, now: datetime) -> tuple[Any, ...]:
         outcome.full_detail[:DETAIL_LENGTH],
         outcome.host[:_HOST_LENGTH],
         # The guard refused the target; what is only deferred stays as it was.
-        owed.blocked if deferred else outcome.verdict is Verdict.BLOCKED,
+        owed.blocked if deferred else outcome.verdict is BLOCKED,
         now,
         deferred and owed.pending and _is_young(one, now),
         _deferred_since(one, now) if deferred else None,
@@ -201,9 +202,9 @@ def _ending(result_hook: bool, now: datetime) -> dict[str, Any]:
     return {"due_at": now} if result_hook else {"finished_at": now, "snapshot": None}
 
 
-def _dead_letters(settled: Sequence[Settled], ids: Mapping[Pair, int]) -> tuple[DeadLetter, ...]:
+def _dead_letters(unwell: Sequence[Settled], ids: Ids) -> tuple[DeadLetter, ...]:
     return tuple(
         DeadLetter(ids[one.owed.pair], one.owed.event_id, one.owed.hook_id, one.outcome.detail)
-        for one in settled
+        for one in unwell
         if one.status == Delivery.Status.DEAD
     )

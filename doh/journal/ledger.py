@@ -16,6 +16,8 @@ from doh.signals import hook_disabled
 from doh.types import Pair
 
 M = TypeVar("M", bound=Model)
+#: Deliveries by the keys of their events and hooks: plain tuples, which are made in no time.
+Ids = dict[tuple[int, int], int]
 
 #: Claims without an outcome after which a row is suspected of killing its claimants, and from
 #: then on claimed alone; claims after which it is given up.
@@ -77,15 +79,15 @@ class Ledger:
     def _batch(self, ring: Ring) -> QuerySet[Batch]:
         return self._batches().filter(pk=ring.batch_id, epoch=ring.epoch)
 
-    def _delivery_ids(self, pairs: Iterable[Pair]) -> dict[Pair, int]:
+    def _delivery_ids(self, pairs: Iterable[Pair]) -> Ids:
         """The keys of the deliveries that exist for exactly these pairs."""
         wanted = set(pairs)
-        found: dict[Pair, int] = {}
+        found: Ids = {}
         for events, hooks in _blocks(wanted):
             rows = self._deliveries().filter(event_id__in=events, hook_id__in=hooks)
             for event_id, hook_id, pk in rows.values_list("event_id", "hook_id", "pk"):
-                found[Pair(event_id, hook_id)] = pk
-        return {pair: pk for pair, pk in found.items() if pair in wanted}
+                found[event_id, hook_id] = pk
+        return {keys: pk for keys, pk in found.items() if keys in wanted}
 
     def _write_batches(self, pairs: Sequence[Pair], size: int, due: datetime) -> list[Ring]:
         batches = [Batch(pairs=dump_pairs(part), due_at=due) for part in pack(pairs, size)]

@@ -40,4 +40,9 @@ def dump_pairs(pairs: Sequence[Pair]) -> Packed:
 
 def load_pairs(stored: Packed) -> list[Pair]:
     """The pairs of a stored batch."""
-    return [Pair(event_id, hook_id) for event_id, hooks in stored for hook_id in hooks]  # type: ignore[union-attr, arg-type]
+    return [Pair(*keys) for keys in load_keys(stored)]
+
+
+def load_keys(stored: Packed) -> list[tuple[int, int]]:
+    """The same as plain tuples, for whoever makes something else of them."""
+    return [(event_id, hook_id) for event_id, hooks in stored for hook_id in hooks]  # type: ignore[union-attr, misc]

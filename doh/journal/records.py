@@ -5,7 +5,7 @@ from datetime import datetime, timedelta
 from time import monotonic
 from typing import NamedTuple
 
-from doh.types import Outcome, Pair, Trace, Verdict
+from doh.types import DEFERRED, Outcome, Pair, Trace
 
 
 class Ring(NamedTuple):
@@ -194,7 +194,7 @@ class Settled:
     @property
     def deferred(self) -> bool:
         """Whether it waits without an attempt."""
-        return self.outcome.verdict is Verdict.DEFERRED
+        return self.outcome.verdict is DEFERRED
 
 
 class FannedOut(NamedTuple):

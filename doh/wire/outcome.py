@@ -6,7 +6,7 @@ from email.utils import parsedate_to_datetime
 from http import HTTPStatus
 from typing import Final
 
-from doh.types import Answer, Failure, Outcome, Verdict
+from doh.types import SUCCEEDED, Answer, Failure, Outcome, Verdict
 from doh.wire.request import clock
 
 #: Bounds of what a receiver may ask for with Retry-After, in seconds.
@@ -33,7 +33,7 @@ def judge(reply: Answer | Failure, host: str, drift: float = 0.0) -> Outcome:
 def judge_status(status: int, headers: Sequence[tuple[str, str]], drift: float = 0.0) -> Outcome:
     """The outcome that a status and the headers stand for."""
     if 200 <= status < 300:
-        return Outcome(Verdict.SUCCEEDED, status_code=status)
+        return Outcome(SUCCEEDED, status_code=status)
     if status == HTTPStatus.GONE:
         return Outcome(Verdict.GONE, "410 Gone", status, disable="the receiver answered 410 Gone")
     wait = None

@@ -1,6 +1,7 @@
 """Build the signed request of one delivery."""
 
 import time
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Final
 from urllib.parse import quote
@@ -12,7 +13,7 @@ from doh.wire.target import Target, parse_target
 
 #: What may stand in a header as it is; the rest of an action or a key is percent-encoded.
 _HEADER_SAFE: Final = "!#$&'()*+,-./:;<=>?@[]^_`{|}~"
-_FIXED: Final = (("Content-Type", "application/json"), ("Accept-Encoding", "identity"))
+_FIXED: Final = ("Content-Type: application/json", "Accept-Encoding: identity")
 
 
 @dataclass(slots=True, eq=False)
@@ -26,25 +27,34 @@ class Message:
     #: W3C trace context of what caused it.
     trace: Trace | None = None
     #: What the headers say of it: the same for each of its hooks, so it is said once.
-    headers: Headers = field(init=False, repr=False)
+    lines: tuple[str, ...] = field(init=False, repr=False)
 
     def __post_init__(self) -> None:
-        self.headers = (
-            ("webhook-id", self.uid),
-            ("Doh-Event", quote(self.event, safe=_HEADER_SAFE)),
-            ("Doh-Object", quote(self.object_id, safe=_HEADER_SAFE)),
-            ("Doh-Sequence", str(self.sequence)),
+        self.lines = (
+            f"webhook-id: {self.uid}",
+            f"Doh-Event: {quote(self.event, safe=_HEADER_SAFE)}",
+            f"Doh-Object: {quote(self.object_id, safe=_HEADER_SAFE)}",
+            f"Doh-Sequence: {self.sequence}",
         )
 
 
 @dataclass(slots=True, eq=False)
 class Request:
-    """One POST, ready to be sent; ``stored`` is the target as the project knows it."""
+    """One POST, ready to be sent; ``stored`` is the target as the project knows it.
+
+    ``lines`` are its headers as they go over the wire, ``name: value``.
+    """
 
     target: Target = field(repr=False)
     stored: str = field(repr=False)
-    headers: Headers = field(repr=False)
+    lines: Sequence[str] = field(repr=False)
     body: bytes = field(repr=False)
+
+    @property
+    def headers(self) -> Headers:
+        """Names and values."""
+        pairs = (line.partition(": ") for line in self.lines)
+        return tuple((name, value) for name, _, value in pairs)
 
     @property
     def url(self) -> str:
@@ -83,22 +93,25 @@ def build_request(
     the target means, for whoever has read it already.
     """
     raw = body.encode()
-    headers = [*_FIXED, *custom]
+    lines = [*_FIXED]
+    if custom:
+        lines += (f"{name}: {value}" for name, value in custom)
     if not (custom and any(name.lower() == "user-agent" for name, _ in custom)):
-        headers.append(("User-Agent", user_agent))
+        lines.append(f"User-Agent: {user_agent}")
     if message is not None:
-        headers += [*message.headers, ("webhook-timestamp", str(timestamp))]
+        lines += (*message.lines, f"webhook-timestamp: {timestamp}")
         if keyring is not None:
-            headers.append(("webhook-signature", keyring.signatures(message.uid, timestamp, raw)))
-        headers += _traced(trace or message.trace)
+            signatures = keyring.signatures(message.uid, timestamp, raw)
+            lines.append(f"webhook-signature: {signatures}")
+        lines += _traced(trace or message.trace)
     if keyring is not None and hub_signature:
         hub = keyring.hub_signature(raw)
-        headers += [] if hub is None else [("X-Hub-Signature-256", hub)]
-    return Request(place or parse_target(target), target, tuple(headers), raw)
+        lines += [] if hub is None else [f"X-Hub-Signature-256: {hub}"]
+    return Request(place or parse_target(target), target, lines, raw)
 
 
-def _traced(trace: Trace | None) -> Headers:
+def _traced(trace: Trace | None) -> Sequence[str]:
     if trace is None:
         return ()
-    parent = ("traceparent", trace.parent)
-    return (parent, ("tracestate", trace.state)) if trace.state else (parent,)
+    parent = f"traceparent: {trace.parent}"
+    return (parent, f"tracestate: {trace.state}") if trace.state else (parent,)

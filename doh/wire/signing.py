@@ -57,7 +57,7 @@ def scheme_of(secret: str) -> Scheme:
 
 def signing_key(secret: str) -> bytes:
     """The bytes that a secret stands for; raises `SecretUnreadableError` if it stands for none."""
-    prefix = PRIVATE_PREFIX if scheme_of(secret) is Scheme.ED25519 else SECRET_PREFIX
+    prefix = PRIVATE_PREFIX if secret.startswith(PRIVATE_PREFIX) else SECRET_PREFIX
     try:
         key = b64decode(secret.removeprefix(prefix))
     except ValueError as error:
@@ -86,7 +86,7 @@ def signed_content(uid: str, timestamp: int | str, body: bytes) -> bytes:
 def sign(secret: str, uid: str, timestamp: int, body: bytes) -> str:
     """The signature of a body sent under an id at a time (seconds since the epoch)."""
     content = signed_content(uid, timestamp, body)
-    if scheme_of(secret) is Scheme.ED25519:
+    if secret.startswith(PRIVATE_PREFIX):
         return "v1a," + b64encode(_private_key(secret).sign(content)).decode()
     return "v1," + b64encode(hmac.digest(signing_key(secret), content, "sha256")).decode()
 

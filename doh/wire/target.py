@@ -33,6 +33,7 @@ _MAX_HOST: Final = 253
 _KEPT_SERVERS: Final = 4_096
 #: Kept as it is in path and query: what every client sends as it is. The rest is percent-encoded.
 _REST_SAFE: Final = "!$%&'()*+,/:;=?@~-._"
+_PLAIN: Final = re.compile(r"[!$&'()*+,/:;=?@~.\w-]*", re.ASCII)
 _STRAY_PERCENT: Final = re.compile(r"%(?![0-9A-Fa-f]{2})")
 _ESCAPE: Final = re.compile(r"%[0-9a-f]{2}", re.IGNORECASE)
 _ASCII_LOWER: Final = {code: code + 32 for code in range(ord("A"), ord("Z") + 1)}
@@ -51,14 +52,8 @@ class Target(NamedTuple):
     endpoint: str
 
 
-class _Server(NamedTuple):
-    """The part of a target before its path; ``start`` is how its canonical spelling begins."""
-
-    scheme: str
-    host: str
-    port: int
-    endpoint: str
-    start: str
+#: What is known of a target from the part before its path: scheme, host, port, endpoint.
+_Server = tuple[str, str, int, str]
 
 
 def parse_target(url: str) -> Target:
@@ -75,20 +70,21 @@ def parse_target(url: str) -> Target:
     if parts is None:
         raise BadTargetError("the target must start with http:// or https://")
     scheme, authority, rest = parts.groups()
-    server = _read_server(scheme.lower(), authority)
-    canonical = server.start + _encode(rest)
+    start, server = _read_server(scheme.lower(), authority)
+    canonical = start + _encode(rest)
     if len(canonical) > MAX_TARGET:
         raise BadTargetError(f"the target, percent-encoded, is longer than {MAX_TARGET} characters")
-    return Target(canonical, server.scheme, server.host, server.port, server.endpoint)
+    return Target(canonical, *server)
 
 
 @lru_cache(maxsize=_KEPT_SERVERS)
-def _read_server(scheme: str, authority: str) -> _Server:
+def _read_server(scheme: str, authority: str) -> tuple[str, _Server]:
+    """How the canonical spelling begins, and what that says."""
     usual = _DEFAULT_PORTS[scheme]
     host, port = _read_authority(authority, usual)
     place = "" if port == usual else f":{port}"
     shown = f"[{host}]" if ":" in host else host
-    return _Server(scheme, host, port, host + place, f"{scheme}://{shown}{place}")
+    return f"{scheme}://{shown}{place}", (scheme, host, port, host + place)
 
 
 def parse_host(host: str) -> str:
@@ -129,6 +125,8 @@ def _refuse_characters(url: str) -> None:
 
 def _encode(rest: str) -> str:
     """Path and query in the spelling that no client changes any more."""
+    if _PLAIN.fullmatch(rest):
+        return rest  # As nearly always.
     whole = _STRAY_PERCENT.sub("%25", rest)
     return _ESCAPE.sub(lambda found: found[0].upper(), quote(whole, safe=_REST_SAFE))
 

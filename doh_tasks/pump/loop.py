@@ -9,7 +9,6 @@ import time
 from collections import deque
 from collections.abc import Callable
 from contextlib import suppress
-from dataclasses import dataclass
 from typing import Final, Protocol
 
 import pycurl
@@ -20,7 +19,7 @@ from doh.types import Answer, Deferred, Failure
 from doh_tasks.limits import BUSY
 from doh_tasks.pump.flight import Flight
 from doh_tasks.pump.names import Names, Resolved
-from doh_tasks.pump.runway import Left, Runway
+from doh_tasks.pump.runway import Left, Ready, Runway
 from doh_tasks.pump.sockets import Sockets
 from doh_tasks.pump.transfer import (
     Limits,
@@ -52,13 +51,6 @@ class Tower(Protocol):
         """So many jobs of a flight were never started, and won't be."""
 
 
-@dataclass(slots=True)
-class _Transfer:
-    flight: Flight
-    job: Job
-    line: Line
-
-
 class Loop:
     """Starts transfers, drives them, and reports each one's end."""
 
@@ -71,7 +63,7 @@ class Loop:
         self._orders: deque[Callable[[], None]] = deque()
         self._runway = Runway(limits.per_host)
         self._resolving = 0
-        self._air: dict[pycurl.Curl, _Transfer] = {}
+        self._air: dict[pycurl.Curl, tuple[Ready, Line]] = {}
         self._idle: list[Line] = []
         #: More may start at once; it waits for a look at the sockets only.
         self._eager = False
@@ -113,7 +105,7 @@ class Loop:
     def _run(self) -> None:
         while not self._stopped:
             self._turn()
-        for line in [*(transfer.line for transfer in self._air.values()), *self._idle]:
+        for line in [*(line for _, line in self._air.values()), *self._idle]:
             line.handle.close()
         self._multi.close()
         self._selector.close()
@@ -163,48 +155,49 @@ class Loop:
             if isinstance(found, Left):
                 self._tower.cut(*found)
             else:
-                self._resolve(*found)
+                self._resolve(found)
         else:
             self._eager = room > _BURST
-        for flight, job in self._runway.stuck(now):
-            self._tower.landed(flight, job, Deferred(BUSY, random.uniform(*_COME_BACK)))
+        for ready in self._runway.stuck(now):
+            busy = Deferred(BUSY, random.uniform(*_COME_BACK))
+            self._tower.landed(ready.flight, ready.job, busy)
 
-    def _resolve(self, flight: Flight, job: Job) -> None:
-        place = job.place
+    def _resolve(self, ready: Ready) -> None:
+        place = ready.job.place
         refusal = self._limits.policy.refusal(place)
         if refusal is not None:
-            self._land(flight, job, Failure(refusal, blocked=True))
+            self._land(ready, Failure(refusal, blocked=True))
             return
         known = self._names.known(place.host, place.port)
         if known is not None:
-            self._take_off(flight, job, known)
+            self._take_off(ready, known)
             return
         self._resolving += 1
         asked = time.monotonic()
 
         def resolved(found: Resolved) -> None:
             self._resolving -= 1
-            self._take_off(flight, job, found, time.monotonic() - asked)
+            self._take_off(ready, found, time.monotonic() - asked)
 
         self._names.look_up(place.host, place.port, resolved)
 
-    def _take_off(self, flight: Flight, job: Job, addresses: Resolved, spent: float = 0.0) -> None:
+    def _take_off(self, ready: Ready, addresses: Resolved, spent: float = 0.0) -> None:
         """Start a transfer; the seconds spent on the look-up come off its time."""
         if isinstance(addresses, Failure):
-            self._land(flight, job, addresses)
+            self._land(ready, addresses)
             return
         line = self._idle.pop() if self._idle else Line(self._limits, self._sockets.forget)
         try:
-            line.load(job.request(), addresses, self._limits.less(spent))
+            line.load(ready.job.request(), addresses, self._limits.less(spent))
             self._multi.add_handle(line.handle)
         except Exception as error:  # noqa: BLE001 - it costs one POST, and not the thread
             line.handle.close()
             told = isinstance(error, pycurl.error | UnicodeError)
             if not told:
                 logger.error("A request could not be made: %s", stack_of(error))
-            self._land(flight, job, Failure(f"{_UNMADE}: {error}" if told else _UNMADE))
+            self._land(ready, Failure(f"{_UNMADE}: {error}" if told else _UNMADE))
             return
-        self._air[line.handle] = _Transfer(flight, job, line)
+        self._air[line.handle] = ready, line
 
     def _reap(self) -> None:
         """Take every transfer that ended out of the air."""
@@ -217,10 +210,9 @@ class Loop:
                 self._ended(handle, code)
 
     def _ended(self, handle: pycurl.Curl, code: int) -> None:
-        transfer = self._air.pop(handle)
-        flight, line = transfer.flight, transfer.line
+        ready, line = self._air.pop(handle)
         if code == 0 or (code == pycurl.E_WRITE_ERROR and line.full):
-            reply = read_answer(line, whole=flight.watcher is not None)
+            reply = read_answer(line, whole=ready.flight.watcher is not None)
         else:
             reply = read_failure(line, code, self._limits)
         self._multi.remove_handle(handle)
@@ -228,11 +220,11 @@ class Loop:
             self._idle.append(line)
         else:
             handle.close()
-        self._land(flight, transfer.job, reply)
+        self._land(ready, reply)
 
-    def _land(self, flight: Flight, job: Job, reply: Answer | Failure) -> None:
-        self._runway.landed(job.endpoint, time.monotonic())
-        self._tower.landed(flight, job, reply)
+    def _land(self, ready: Ready, reply: Answer | Failure) -> None:
+        self._runway.landed(ready.job.endpoint, time.monotonic())
+        self._tower.landed(ready.flight, ready.job, reply)
 
     def _cut_waiting(self) -> None:
         """Leave the jobs that did not start to whoever claims the rest of their batches."""

@@ -1,5 +1,6 @@
 """The pump of this process: made with the first batch, which is after a worker's fork."""
 
+import gc
 import os
 import threading
 from collections.abc import Callable
@@ -19,6 +20,9 @@ def current_pump(flushed: Callable[[Journal, Flushed], None]) -> Pump:
     with _lock:
         if _pump is None or _owner != os.getpid():
             _pump, _owner = Pump(flushed), os.getpid()
+            # What a worker has loaded by now, it keeps: to look through all that for garbage, over
+            # and over, was a twentieth of what a POST costs.
+            gc.freeze()
         return _pump
 
 

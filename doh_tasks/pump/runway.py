@@ -14,7 +14,8 @@ from doh_tasks.pump.flight import Flight
 STUCK: Final = 1.0
 
 
-class Ready(NamedTuple):
+@dataclass(slots=True, eq=False)
+class Ready:
     """A job that may start, and the flight it belongs to."""
 
     flight: Flight

@@ -19,10 +19,7 @@ Prepared = tuple[str, bytes, list[str]]
 
 def prepared(requests: Iterable[Request]) -> list[Prepared]:
     """Requests in the form in which libcurl takes them."""
-    return [
-        (one.url, one.body, [*(f"{name}: {value}" for name, value in one.headers), "Expect:"])
-        for one in requests
-    ]
+    return [(one.url, one.body, [*one.lines, "Expect:"]) for one in requests]
 
 
 #: Up to so many in flight, one call for all of them and select(2) is the quickest way there is.

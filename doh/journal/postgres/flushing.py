@@ -6,10 +6,10 @@ from typing import Any, Final
 
 from doh.journal.among import bigints
 from doh.journal.flushing import OUTCOME_COLUMNS, FlushLedger, outcome_row
+from doh.journal.ledger import Ids
 from doh.journal.postgres.statements import Statements, table
 from doh.journal.records import Ring, Settled
 from doh.models import Batch, Delivery, Event
-from doh.types import Pair
 
 _COLUMNS = {
     "event_id": "bigint",
@@ -83,17 +83,15 @@ class PostgresFlushing(Statements, FlushLedger):
         rows = self._run(_COUNT_OFF.format(event=table(Event)), values)
         return tuple(event_id for event_id, is_loud in rows if is_loud)
 
-    def _insert_deliveries(self, settled: Sequence[Settled], now: datetime) -> dict[Pair, int]:
+    def _insert_deliveries(self, settled: Sequence[Settled], now: datetime) -> Ids:
         return self._write(_INSERT, settled, now)
 
-    def _update_deliveries(
-        self, settled: Sequence[Settled], ring: Ring, now: datetime
-    ) -> dict[Pair, int]:
+    def _update_deliveries(self, settled: Sequence[Settled], ring: Ring, now: datetime) -> Ids:
         return self._write(_UPDATE, settled, now, owner=ring.batch_id)
 
     def _write(
         self, statement: str, settled: Sequence[Settled], now: datetime, **values: Any
-    ) -> dict[Pair, int]:
+    ) -> Ids:
         """Run a statement over the rows of outcomes; returns the keys that it wrote."""
         if not settled:
             return {}
@@ -101,14 +99,14 @@ class PostgresFlushing(Statements, FlushLedger):
         columns = dict(zip(_COLUMNS, zip(*rows, strict=True), strict=True))
         alike = set()
         for name, column in columns.items():
-            if name != _NEVER_ALIKE and len(set(column)) == 1:
+            if name != _NEVER_ALIKE and column.count(column[0]) == len(column):
                 alike.add(name)
                 values[name] = column[0]
             else:
                 values[name] = bigints(column) if name in _KEYS else list(column)
         sql = statement.format(delivery=table(Delivery), rows=_rows(alike))
         written = self._run(sql, values)
-        return {Pair(event_id, hook_id): pk for event_id, hook_id, pk in written}
+        return {(event_id, hook_id): pk for event_id, hook_id, pk in written}
 
 
 def _named(ring: Ring) -> dict[str, int]:
