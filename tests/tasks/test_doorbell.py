@@ -7,6 +7,7 @@ import signal
 import socket
 import subprocess
 from time import monotonic
+from types import SimpleNamespace
 
 import pytest
 from django.db import transaction
@@ -17,7 +18,7 @@ from doh.deliverers import deliver_hook_using_task
 from doh.deliverers.chores import work_once
 from doh.deliverers.resolve import element
 from doh.journal import Ring
-from doh.models import Event
+from doh.models import Batch, Event
 from doh_tasks import collection
 from tests.app.models import Depot
 from tests.celery_app import app
@@ -86,6 +87,30 @@ def test_a_collection_to_which_events_never_cease_to_come_takes_turns(
     collection.collect()
     assert Event.objects.count() < 50
     assert len(broker.lrange("doh.collection", 0, -1)) == before + 1
+
+
+def test_events_that_come_one_after_the_other_are_gathered(depot, monkeypatch):
+    """The first is passed on at once, and what came meanwhile; then many at a time."""
+    passed: list[int] = []
+
+    def and_two_more(journal, rings, **_):
+        passed.append(sum(len(pairs) for ring in rings for _, pairs in batch(ring).pairs))
+        for _ in range(2 if len(passed) < 3 else 0):
+            depot.save()
+
+    def gather(seconds):
+        for _ in range(20):
+            depot.save()
+        monkeypatch.setattr(depot, "save", lambda: None)
+
+    def batch(ring):
+        return Batch.objects.get(pk=ring.batch_id)
+
+    monkeypatch.setattr(collection, "_pass_on", and_two_more)
+    monkeypatch.setattr(collection, "time", SimpleNamespace(monotonic=monotonic, sleep=gather))
+    depot.save()
+    collection.collect()
+    assert passed == [1, 2, 22]
 
 
 @pytest.mark.usefixtures("only_redis")
