@@ -29,9 +29,9 @@ CLAIM = 500
 #: beginning of the next cost an eighth of what they do.
 TURN = 0.25
 #: Seconds that a turn waits for more while events come a few at a time: each round costs this
-#: process, an element worker and the database as much for one event as for twenty. A stream of
-#: single saves on two cores went from 174 to 250 a second, and half of one of 50 a second arrived
-#: within 32 ms, not 34; 15 ms gathered too few, and 60 ms took longer than they saved.
+#: process, an element worker and the database as much for one event as for twenty. On two cores a
+#: stream of single saves went from 175 to 245 a second, and half of one of 50 a second arrived
+#: within 22 and 32 ms, not 58 and 34 (two runs). 15 ms gathered fewer; after 60 ms they came later.
 GATHER = 0.03
 
 

@@ -1,9 +1,11 @@
 """One run of the benchmark: how large, how often, on which stage."""
 
+import os
 import time
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
+from multiprocessing import get_context
 from pathlib import Path
 
 from vehicles.models import Vehicle
@@ -104,6 +106,23 @@ def bare_rate(requests: list[Prepared], in_flight: int, **options: object) -> fl
     rate = len(requests) / loop.run(requests)
     loop.close()
     return rate
+
+
+def bare_rates(requests: list[Prepared], in_flight: int) -> float:
+    """Requests per second of as many bare loops at once as there are cores: what they can make."""
+    fork = get_context("fork")  # So that the requests need not be sent to the others.
+    taken = fork.SimpleQueue()
+
+    def loop() -> None:
+        taken.put(len(requests) / bare_rate(requests, in_flight))
+
+    loops = [fork.Process(target=loop) for _ in range(os.cpu_count() or 1)]
+    for one in loops:
+        one.start()
+    slowest = max(taken.get() for _ in loops)
+    for one in loops:
+        one.join()
+    return len(loops) * len(requests) / slowest
 
 
 def requests_of(vehicles: Iterable[Vehicle]) -> list[Prepared]:

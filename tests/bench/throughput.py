@@ -10,7 +10,7 @@ from tests.bench import peer, stage
 from tests.bench.bare import Prepared
 from tests.bench.figures import Figure, Series, at_least, at_most
 from tests.bench.receiver import Receiver
-from tests.bench.run import Run, bare_rate, check, fanned_out, requests_of
+from tests.bench.run import Run, bare_rate, bare_rates, check, fanned_out, requests_of
 from tests.bench.watching import Peak, Spent
 
 #: Requests that the yardstick has under way: more make it no faster.
@@ -36,12 +36,14 @@ def p1(run: Run) -> Iterator[Figure]:
             costs = spent.seconds()
             logged = stage.wal() - logged
             stored = stage.size_of(Delivery)
+        most = Series.of([bare_rates(requests, IN_FLIGHT) for _ in range(run.repeat)])
         theirs = peer.rates("fanout", receiver, run.scale.peer, run.repeat)
     what = f"one event to {number:,} hooks"
     yield at_least(0.4, "P1", what, "POST/s", ours, "bare CurlMulti loop", yardstick)
     beside = f"django-webhook, {run.scale.peer:,} hooks"
     yield at_least(200, "P1", what, "POST/s", ours, beside, theirs)
     posts = number * run.repeat
+    yield Figure("P1", "a bare loop on each core, and nothing else", "POST/s", most)
     yield from _costs("P1", "POST", costs, posts)
     yield Figure("P1", "WAL for one POST", "bytes", Series.of([logged / posts]))
     yield Figure("P1", "ledger on disk for one POST", "bytes", Series.of([stored / posts]))
