@@ -7,6 +7,7 @@ from django.test.utils import CaptureQueriesContext
 from doh.deliverers.resolve import dump_for
 from doh.dispatch import prepare
 from doh.journal import get_journal
+from doh.models import Hook
 from tests.journal.steps import DELIVERER, LEASE, settled
 
 pytestmark = [
@@ -55,3 +56,18 @@ def test_to_learn_that_nothing_is_due_takes_one(transactional_db, asked):
     journal = get_journal()
     assert asked(lambda: journal.claim_events(10, LEASE)) == (1, [])
     assert asked(journal.has_due_results) == (1, False)
+
+
+def test_whether_anybody_listens_is_read_from_the_index_even_if_nearly_all_hooks_do(make_hooks):
+    """Else a save would read past the hooks of all other objects to find the first of its own."""
+    make_hooks(20, object_id="2")
+    (first, *_) = make_hooks(1_000)
+    kind = Hook.objects.get(pk=first).content_type_id
+    with connection.cursor() as cursor:
+        cursor.execute("ANALYZE doh_hook")
+    with CaptureQueriesContext(connection) as captured:
+        assert get_journal().is_heard(kind, "1", "changed")
+    with connection.cursor() as cursor:
+        cursor.execute(f"EXPLAIN {captured[0]['sql']}")
+        plan = "\n".join(line for (line,) in cursor.fetchall())
+    assert "Seq Scan" not in plan
