@@ -30,7 +30,7 @@ CLAIM = 500
 TURN = 0.25
 #: Seconds that a turn waits for more while events come a few at a time: each round costs this
 #: process, an element worker and the database as much for one event as for twenty. On two cores a
-#: stream of single saves went from 175 to 245 a second, and half of one of 50 a second arrived
+#: stream of single saves went from 176 to 215 a second, and half of one of 50 a second arrived
 #: within 22 and 32 ms, not 58 and 34 (two runs). 15 ms gathered fewer; after 60 ms they came later.
 GATHER = 0.03
 

@@ -36,7 +36,6 @@ OUTCOME_COLUMNS: Final = (
 #: the event's result hook.
 COUNTED_AFTER: Final = timedelta(hours=1)
 _HOST_LENGTH = 255
-_WELL: Final = Delivery.Status.SUCCEEDED
 
 
 class FlushLedger(Ledger):
@@ -53,6 +52,7 @@ class FlushLedger(Ledger):
         by_keys = {(one.owed.event_id, one.owed.hook_id): one for one in settled}
         in_order = sorted(by_keys)
         ordered = [by_keys[keys] for keys in in_order]
+        well = Delivery.Status.SUCCEEDED
         with transaction.atomic(using=self.alias):
             now = self._lock_batch(ring)
             if now is None:
@@ -62,7 +62,7 @@ class FlushLedger(Ledger):
                 [one for one in ordered if not one.owed.first], ring, now
             )
             written = [by_keys[keys] for keys in in_order if keys in ids]
-            unwell = [one for one in written if one.status != _WELL]
+            unwell = [one for one in written if one.status != well]
             self._write_attempts(unwell, ids, now)
             results = self._lower_pending(written, now)
             self._disable_hooks(unwell, now)
@@ -101,10 +101,7 @@ class FlushLedger(Ledger):
 
     def _write_attempts(self, unwell: Sequence[Settled], ids: Ids, now: datetime) -> None:
         """Log the POSTs that were not accepted."""
-        attempted = [one for one in unwell if one.outcome.attempted]
-        if not attempted:
-            return
-        Attempt.objects.using(self.alias).bulk_create(
+        attempts = [
             Attempt(
                 delivery_id=ids[one.owed.pair],
                 number=one.attempts,
@@ -113,8 +110,10 @@ class FlushLedger(Ledger):
                 detail=one.outcome.full_detail[:DETAIL_LENGTH],
                 elapsed=one.outcome.elapsed,
             )
-            for one in attempted
-        )
+            for one in unwell
+            if one.outcome.attempted
+        ]
+        Attempt.objects.using(self.alias).bulk_create(attempts)
 
     def _lower_pending(self, settled: Sequence[Settled], now: datetime) -> tuple[int, ...]:
         """Count first outcomes off their events; returns the events whose result hook is due."""

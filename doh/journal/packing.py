@@ -38,11 +38,6 @@ def dump_pairs(pairs: Sequence[Pair]) -> Packed:
     ]
 
 
-def load_pairs(stored: Packed) -> list[Pair]:
-    """The pairs of a stored batch."""
-    return [Pair(*keys) for keys in load_keys(stored)]
-
-
 def load_keys(stored: Packed) -> list[tuple[int, int]]:
-    """The same as plain tuples, for whoever makes something else of them."""
+    """The pairs of a stored batch, as plain tuples: each is made into something else at once."""
     return [(event_id, hook_id) for event_id, hooks in stored for hook_id in hooks]  # type: ignore[union-attr, misc]

@@ -33,7 +33,8 @@ _MAX_HOST: Final = 253
 _KEPT_SERVERS: Final = 4_096
 #: Kept as it is in path and query: what every client sends as it is. The rest is percent-encoded.
 _REST_SAFE: Final = "!$%&'()*+,/:;=?@~-._"
-_PLAIN: Final = re.compile(r"[!$&'()*+,/:;=?@~.\w-]*", re.ASCII)
+#: Nothing of it needs encoding, nor a look at its escapes.
+_PLAIN: Final = re.compile(rf"[\w{re.escape(_REST_SAFE.replace('%', ''))}]*", re.ASCII)
 _STRAY_PERCENT: Final = re.compile(r"%(?![0-9A-Fa-f]{2})")
 _ESCAPE: Final = re.compile(r"%[0-9a-f]{2}", re.IGNORECASE)
 _ASCII_LOWER: Final = {code: code + 32 for code in range(ord("A"), ord("Z") + 1)}

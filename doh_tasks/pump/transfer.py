@@ -53,26 +53,13 @@ class Line:
     What is the same for all of them is set once.
     """
 
-    __slots__ = (
-        "_limits",
-        "_pinned",
-        "_waits",
-        "body",
-        "full",
-        "handle",
-        "headers",
-        "opening",
-        "policy",
-        "refused",
-    )
+    __slots__ = ("_limits", "body", "full", "handle", "headers", "opening", "policy", "refused")
 
     def __init__(self, limits: Limits, opening: Callable[[], None]) -> None:
         self.policy = limits.policy
         #: Told that libcurl is about to get a new socket.
         self.opening = opening
         self._forget()
-        self._pinned = False
-        self._waits = False
         self.handle = _new_handle(limits)
         self.handle.setopt(pycurl.OPENSOCKETFUNCTION, self.open_socket)
         self.handle.setopt(pycurl.WRITEFUNCTION, self.write)
@@ -88,16 +75,11 @@ class Line:
         set_option(pycurl.URL, request.url)
         set_option(pycurl.POSTFIELDS, request.body)
         set_option(pycurl.HTTPHEADER, [*request.lines, _NO_EXPECT])
-        pins = _pinned(request.host, addresses)
-        if pins or self._pinned:  # libcurl takes them for one request only.
-            set_option(pycurl.RESOLVE, pins)
-            self._pinned = bool(pins)
+        # Each time, though they be the same: libcurl takes them for one request only.
+        set_option(pycurl.RESOLVE, _pinned(request.host, addresses))
         # The first handshake with a host tells whether the others can share its connection
         # (HTTP/2). Without TLS only its first answer would, and nobody is to wait for that.
-        waits = request.target.scheme == "https"
-        if waits is not self._waits:
-            set_option(pycurl.PIPEWAIT, waits)
-            self._waits = waits
+        set_option(pycurl.PIPEWAIT, request.target.scheme == "https")
 
     def open_socket(self, _purpose: int, address: Any) -> Any:
         """A socket, if its address is allowed: the second check, just before it is dialled."""

@@ -111,18 +111,19 @@ def bare_rate(requests: list[Prepared], in_flight: int, **options: object) -> fl
 def bare_rates(requests: list[Prepared], in_flight: int) -> float:
     """Requests per second of as many bare loops at once as there are cores: what they can make."""
     fork = get_context("fork")  # So that the requests need not be sent to the others.
-    taken = fork.SimpleQueue()
+    rates = fork.SimpleQueue()
 
     def loop() -> None:
-        taken.put(len(requests) / bare_rate(requests, in_flight))
+        rates.put(bare_rate(requests, in_flight))
 
     loops = [fork.Process(target=loop) for _ in range(os.cpu_count() or 1)]
     for one in loops:
         one.start()
-    slowest = max(taken.get() for _ in loops)
     for one in loops:
         one.join()
-    return len(loops) * len(requests) / slowest
+        if one.exitcode:
+            raise SystemExit("a bare loop failed; see above")
+    return len(loops) * min(rates.get() for _ in loops)
 
 
 def requests_of(vehicles: Iterable[Vehicle]) -> list[Prepared]:

@@ -2,7 +2,7 @@
 
 from collections import Counter
 
-from doh.journal.packing import load_pairs
+from doh.journal.packing import load_keys
 from doh.models import Batch, Delivery, Event
 from doh.types import Pair
 
@@ -16,7 +16,7 @@ def owned_pairs() -> Counter:
         if retries:
             owners.update(Pair(*row) for row in retries)
         else:
-            owners.update(pair for pair in load_pairs(batch.pairs) if pair not in settled)
+            owners.update(Pair(*keys) for keys in load_keys(batch.pairs) if keys not in settled)
     waiting = Delivery.objects.waiting().filter(due_at__isnull=False)
     owners.update(Pair(*row) for row in waiting.values_list("event_id", "hook_id"))
     return owners
@@ -42,7 +42,7 @@ def assert_nothing_lost(expected: set[Pair]) -> None:
 
 
 def _assert_deliveries(owners: Counter) -> None:
-    batches = {row.pk: set(load_pairs(row.pairs)) for row in Batch.objects.all()}
+    batches = {row.pk: set(load_keys(row.pairs)) for row in Batch.objects.all()}
     for delivery in Delivery.objects.all():
         pair = Pair(delivery.event_id, delivery.hook_id)
         waits = delivery.status == Delivery.Status.WAITING

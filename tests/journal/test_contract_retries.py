@@ -3,7 +3,7 @@
 import pytest
 
 from doh.journal import Settled
-from doh.journal.packing import load_pairs
+from doh.journal.packing import load_keys
 from doh.models import Batch, Delivery
 from doh.types import Outcome, Verdict
 from tests.journal.steps import LEASE, deferred, fan_out
@@ -30,8 +30,8 @@ def waiting_for(journal, make_event, make_hooks):
 def hosts_of(rings):
     found = []
     for ring in rings:
-        pairs = load_pairs(Batch.objects.get(pk=ring.batch_id).pairs)
-        found.append({Delivery.objects.get(hook_id=pair.hook_id).host for pair in pairs})
+        keys = load_keys(Batch.objects.get(pk=ring.batch_id).pairs)
+        found.append({Delivery.objects.get(hook_id=hook_id).host for _, hook_id in keys})
     return found
 
 
