@@ -1,5 +1,7 @@
 """The task that delivers a batch, run here with a pump of this process."""
 
+import gc
+
 import pytest
 from django.db import connection
 
@@ -91,3 +93,10 @@ def test_a_task_goes_on_while_the_receivers_of_a_small_batch_take_their_time(
     receiver.release()
     stop_pump()
     assert Delivery.objects.get().status == "succeeded"
+
+
+def test_what_a_worker_has_loaded_is_no_longer_searched_for_garbage(deliver, receiver):
+    gc.unfreeze()
+    deliver("/ok")
+    receiver.wait_for_posts(1)
+    assert gc.get_freeze_count() > 10_000
