@@ -34,9 +34,12 @@ _UNMADE: Final = "the request could not be made"
 #: Seconds that the loop sleeps at most; it is woken for everything that matters.
 _NAP: Final = 1.0
 _IDLE_LINES: Final = 256
-#: Transfers started between two looks at the sockets: a quick receiver answers the first of them
-#: meanwhile, and the next ones find a warm connection instead of opening one each.
+#: Transfers started between two looks at the sockets: as many as landed and so many more, up to
+#: a most; then the receivers have so many seconds to answer. So quick ones get few connections,
+#: which are warm, and slow ones many, soon.
+_AHEAD: Final = 8
 _BURST: Final = 32
+_GLANCE: Final = 0.001
 #: Seconds after which a job is tried again whose host did not keep up.
 _COME_BACK: Final = (5.0, 10.0)
 
@@ -65,8 +68,10 @@ class Loop:
         self._resolving = 0
         self._air: dict[pycurl.Curl, tuple[Ready, Line]] = {}
         self._idle: list[Line] = []
-        #: More may start at once; it waits for a look at the sockets only.
+        #: More may start; it waits for a look at the sockets only.
         self._eager = False
+        #: Transfers that ended since some were started.
+        self._landed = 0
         self._stopped = False
         self._selector = selectors.DefaultSelector()
         self._bell, self._ear = socket.socketpair()
@@ -118,19 +123,20 @@ class Loop:
                 self._hear()
             elif self._sockets.is_wanted(key.fd):
                 self._multi.socket_action(key.fd, mask)
-        # Asked once a turn: to be told of each change would take a call for each POST, and more.
-        if self._multi.timeout() == 0:
-            self._multi.socket_action(pycurl.SOCKET_TIMEOUT, 0)
         self._reap()
         self._names.expire()
         while self._orders:
             self._orders.popleft()()
         self._start()
+        # Asked once a turn: to be told of each change would take a call for each POST, and more.
+        if self._multi.timeout() == 0:
+            self._multi.socket_action(pycurl.SOCKET_TIMEOUT, 0)
+            self._reap()
 
     def _patience(self) -> float:
-        if self._orders or self._eager:
+        if self._orders or self._landed:
             return 0
-        naps = [_NAP]
+        naps = [_GLANCE if self._eager else _NAP]
         milliseconds = self._multi.timeout()
         if milliseconds >= 0:
             naps.append(milliseconds / 1000)
@@ -148,7 +154,9 @@ class Loop:
         now = time.monotonic()
         self._eager = False
         room = self._capacity - len(self._air) - self._resolving
-        for _ in range(min(_BURST, room)):
+        burst = min(_BURST, self._landed + _AHEAD)
+        self._landed = 0
+        for _ in range(min(burst, room)):
             found = self._runway.next(now)
             if found is None:
                 break
@@ -157,7 +165,7 @@ class Loop:
             else:
                 self._resolve(found)
         else:
-            self._eager = room > _BURST
+            self._eager = room > burst
         for ready in self._runway.stuck(now):
             busy = Deferred(BUSY, random.uniform(*_COME_BACK))
             self._tower.landed(ready.flight, ready.job, busy)
@@ -223,6 +231,7 @@ class Loop:
         self._land(ready, reply)
 
     def _land(self, ready: Ready, reply: Answer | Failure) -> None:
+        self._landed += 1
         self._runway.landed(ready.job.endpoint, time.monotonic())
         self._tower.landed(ready.flight, ready.job, reply)
 

@@ -72,14 +72,22 @@ class Curl:
 
     def post_all(self, jobs):
         """Many at once; the replies come in the order of landing."""
+        self.start(deque(jobs))
+        return self.replies(len(jobs))
+
+    def start(self, jobs):
+        """Hand a deque of jobs to the loop."""
         flight = SimpleNamespace(
-            jobs=deque(jobs),
+            jobs=jobs,
             watcher=self.watcher,
             lost=False,
             lease=SimpleNamespace(starts_until=float("inf")),
         )
         self._loop.launch(flight)
-        return [self._replies.get(timeout=60) for _ in jobs]
+
+    def replies(self, number):
+        """Wait for so many."""
+        return [self._replies.get(timeout=60) for _ in range(number)]
 
     def close(self):
         self._loop.stop()
