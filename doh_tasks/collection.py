@@ -3,7 +3,6 @@
 import logging
 import time
 from collections.abc import Iterable
-from itertools import count
 
 from celery import chord, current_app, shared_task
 from celery.backends.base import DisabledBackend
@@ -39,16 +38,20 @@ GATHER = 0.03
 def collect(bell: str = "") -> None:
     """Fan out every event that is due; ``bell`` names the doorbell that rang for it, if one did.
 
-    The doorbell comes off first: an event that is committed while this runs rings again. Where
-    events never cease, a turn rings for the next one: sweeps and retries come between two turns,
-    and a worker must come to an end when it is asked to stop, or when all others moved to another
-    broker.
+    The doorbell comes off after the first look and before the second: an event that is committed
+    once nobody looks again rings anew, and whoever rang does not wait for it. Where events never
+    cease, a turn rings for the next one: sweeps and retries come between two turns, and a worker
+    must come to an end when it is asked to stop, or when all others moved to another broker.
     """
     until = time.monotonic() + TURN
-    if bell:
-        doorbell.answered(bell)
     journal = get_journal()
-    aside(_collect_at_once, journal, until)
+    try:
+        found = aside(_collect_at_once, journal)
+    finally:
+        if bell:
+            doorbell.answered(bell)
+    if found:
+        aside(_gather, journal, until)
     while claims := aside(journal.claim_events, CLAIM, conf.lease()):
         with telemetry().working(COLLECTION_QUEUE, (claim.traceparent for claim in claims)):
             kept = keep_built_in(journal, claims)
@@ -60,31 +63,38 @@ def collect(bell: str = "") -> None:
             return
 
 
-def _collect_at_once(journal: Journal, until: float) -> None:
+def _collect_at_once(journal: Journal) -> int:
     """Fan out what is fresh and fits into the first slice: nearly everything, nearly always.
 
-    The first round is for an event alone, the second for what came during the first; whatever the
-    second finds is part of a stream, and more is about to come.
+    Returns how many events it was.
     """
     deliverer = _built_in()
     if deliverer is None:
-        return
-    for number in count():
-        found = journal.fan_out_at_once(
-            deliverer,
-            CLAIM,
-            first_slice(),
-            batch_size=conf.batch_size(),
-            queue_lease=conf.queue_lease(),
-        )
-        if found is None or not found.events:
-            return
-        with telemetry().working(COLLECTION_QUEUE, found.traces):
-            here = _served_here({deliverer}, found.events)
-            _pass_on(journal, list(found.rings), here=here)
+        return 0
+    found = journal.fan_out_at_once(
+        deliverer,
+        CLAIM,
+        first_slice(),
+        batch_size=conf.batch_size(),
+        queue_lease=conf.queue_lease(),
+    )
+    if found is None or not found.events:
+        return 0
+    with telemetry().working(COLLECTION_QUEUE, found.traces):
+        here = _served_here({deliverer}, found.events)
+        _pass_on(journal, list(found.rings), here=here)
+    return found.events
+
+
+def _gather(journal: Journal, until: float) -> None:
+    """Fan out what came during the first look; it is part of a stream, and more is about to come.
+
+    Nearly always nothing came, which is soon said.
+    """
+    while journal.has_due_events() and (found := _collect_at_once(journal)):
         if time.monotonic() > until:
             return
-        if number and found.events < CLAIM:
+        if found < CLAIM:
             time.sleep(GATHER)
 
 

@@ -10,7 +10,7 @@ from time import monotonic
 from types import SimpleNamespace
 
 import pytest
-from django.db import transaction
+from django.db import OperationalError, transaction
 from services import free_port, valkey
 
 from doh.deliverers import celery as ringing
@@ -111,6 +111,38 @@ def test_events_that_come_one_after_the_other_are_gathered(depot, monkeypatch):
     depot.save()
     collection.collect()
     assert passed == [1, 2, 22]
+
+
+@pytest.mark.usefixtures("only_redis")
+def test_an_event_that_comes_during_the_first_look_needs_no_message_and_is_not_forgotten(
+    depot, broker, monkeypatch
+):
+    depot.save()
+    bell = broker.get(ringing.DOORBELL_KEY).decode()
+    hanging = []
+
+    def pass_on(*_, **__):
+        hanging.append(broker.exists(ringing.DOORBELL_KEY))
+        if len(hanging) == 1:
+            depot.save()
+
+    monkeypatch.setattr(collection, "_pass_on", pass_on)
+    collection.collect(bell)
+    assert hanging == [1, 0]
+    assert len(messages(broker)) == 1
+    assert not Event.objects.filter(fanned_at=None).exists()
+
+
+@pytest.mark.usefixtures("only_redis")
+def test_a_collection_that_fails_does_not_leave_the_doorbell_hanging(depot, broker, monkeypatch):
+    def fail(*_, **__):
+        raise OperationalError
+
+    monkeypatch.setattr(collection, "_collect_at_once", fail)
+    depot.save()
+    with pytest.raises(OperationalError):
+        collection.collect(broker.get(ringing.DOORBELL_KEY).decode())
+    assert not broker.exists(ringing.DOORBELL_KEY)
 
 
 @pytest.mark.usefixtures("only_redis")
