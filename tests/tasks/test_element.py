@@ -95,8 +95,18 @@ def test_a_task_goes_on_while_the_receivers_of_a_small_batch_take_their_time(
     assert Delivery.objects.get().status == "succeeded"
 
 
-def test_what_a_worker_has_loaded_is_no_longer_searched_for_garbage(deliver, receiver):
+@pytest.fixture
+def _usual_garbage_collection():
+    usual = gc.get_threshold()
     gc.unfreeze()
+    gc.set_threshold(700)
+    yield
+    gc.set_threshold(*usual)
+
+
+@pytest.mark.usefixtures("_usual_garbage_collection")
+def test_a_worker_seldom_looks_for_garbage_and_not_among_what_it_has_loaded(deliver, receiver):
     deliver("/ok")
     receiver.wait_for_posts(1)
     assert gc.get_freeze_count() > 10_000
+    assert gc.get_threshold()[0] > 10_000
