@@ -198,6 +198,13 @@ class Deployment:
         firing = self.alarms.firing(alert)
         return any(labels.items() <= one["labels"].items() for one in firing)
 
+    def unseen(self) -> set[int]:
+        """The ports of processes that an alert says are not there."""
+        return {
+            int(one["labels"]["instance"].rpartition(":")[2])
+            for one in self.alarms.firing("DohWorkerDown")
+        }
+
     def until_resolved(self, alert: str) -> None:
         """Wait until it fires no more."""
         self.until(lambda: not self.alarms.firing(alert))
