@@ -84,7 +84,10 @@ class Hook(Signed):
     user = models.ForeignKey(
         settings.AUTH_USER_MODEL, on_delete=models.CASCADE, related_name="object_hooks"
     )
-    content_type = models.ForeignKey(ContentType, on_delete=models.CASCADE, related_name="+")
+    #: Without an index of its own: the one that finds listeners begins with it.
+    content_type = models.ForeignKey(
+        ContentType, on_delete=models.CASCADE, related_name="+", db_index=False
+    )
     object_id = models.CharField(  # noqa: DJ001 - null: every object of the model
         _("object key"),
         max_length=KEY_LENGTH,

@@ -29,3 +29,6 @@ class Journal(
     Every claim raises the row's epoch. Whoever writes names the epoch of its own claim, so the
     late write of a claimant that was given up for dead changes nothing.
     """
+
+    def create_functions(self) -> None:
+        """Create what the journal has in the database besides its tables; raises DatabaseError."""

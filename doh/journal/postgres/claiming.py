@@ -1,10 +1,12 @@
 """Claiming a batch, which is one statement."""
 
 import json
+from functools import cache
 from typing import Final
 
 from doh.again import again
 from doh.journal.batches import BatchLedger, Taken
+from doh.journal.postgres.functions import Function
 from doh.journal.postgres.statements import Statements, table
 from doh.journal.records import Ring
 from doh.models import Batch, Delivery
@@ -26,8 +28,7 @@ class PostgresBatches(Statements, BatchLedger):
     @again
     def _take(self, ring: Ring, lease: float) -> Taken | None:
         values = {"id": ring.batch_id, "epoch": ring.epoch, "lease": lease}
-        sql = _TAKE.format(batch=table(Batch), delivery=table(Delivery))
-        for pairs, bodies, tries, at, is_named in self._run(sql, values):
+        for pairs, bodies, tries, at, is_named in self._call(claim_batch(), values):
             batch = Batch(
                 pk=ring.batch_id,
                 pairs=json.loads(pairs),
@@ -37,3 +38,14 @@ class PostgresBatches(Statements, BatchLedger):
             )
             return Taken(batch, at, is_named)
         return None
+
+
+@cache
+def claim_batch() -> Function:
+    """Move a batch to the next epoch, and read it."""
+    return Function(
+        "claim_batch",
+        _TAKE.format(batch=table(Batch), delivery=table(Delivery)),
+        {"id": "bigint", "epoch": "int", "lease": "float"},
+        ["jsonb", "jsonb", "int", "timestamptz", "boolean"],
+    )

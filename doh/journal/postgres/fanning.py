@@ -4,12 +4,14 @@ import json
 from collections import Counter
 from collections.abc import Collection, Sequence
 from datetime import datetime
+from functools import cache
 from typing import Final
 
 from doh.again import again
 from doh.journal.among import bigints
 from doh.journal.fanning import FanningLedger
 from doh.journal.packing import dump_pairs, pack
+from doh.journal.postgres.functions import Function
 from doh.journal.postgres.statements import Statements, table
 from doh.journal.records import EventClaim, FannedOut, Ring
 from doh.models import Batch, Event, Hook
@@ -58,7 +60,8 @@ _SOME = "\n        UNION ALL".join(
     for key in _KEYS
 )
 # From due events to batches in one go, if these are all that is owed; if not, nothing is written.
-# An event without hooks is a row, too: so what becomes of each is known without another join.
+# An event without hooks is a row, too: so what becomes of each is known without another join. Nor
+# are events joined to be closed: a plan that was made while there were none may read all of them.
 _AT_ONCE: Final = f"""
     WITH fresh AS MATERIALIZED (
         SELECT id, content_type_id, object_id, action, fanned_to AS after, hooks_until AS until,
@@ -80,13 +83,18 @@ _AT_ONCE: Final = f"""
         SELECT count(*) < %(limit)s AS is_all, count(DISTINCT event_id) AS events,
                array_agg(DISTINCT traceparent) FILTER (WHERE traceparent IS NOT NULL) AS traces
         FROM owed
+    ), counted AS MATERIALIZED (
+        SELECT jsonb_object_agg(event_id, number) AS numbers
+        FROM (SELECT event_id, count(hook_id) AS number FROM owed GROUP BY event_id) AS o
     ), closed AS (
         UPDATE {{event}} AS e
-        SET pending = o.number, fanned_at = statement_timestamp(), due_at = NULL,
-            finished_at = CASE o.number WHEN 0 THEN statement_timestamp() END,
-            snapshot = CASE WHEN o.number > 0 THEN e.snapshot END
-        FROM found, (SELECT event_id, count(hook_id) AS number FROM owed GROUP BY event_id) AS o
-        WHERE is_all AND e.id = o.event_id
+        SET fanned_at = statement_timestamp(), due_at = NULL,
+            (pending, finished_at, snapshot) = (
+                SELECT number, CASE number WHEN 0 THEN statement_timestamp() END,
+                       CASE WHEN number > 0 THEN e.snapshot END
+                FROM (SELECT (numbers ->> e.id::text)::bigint AS number FROM counted) AS o
+            )
+        WHERE id = ANY (ARRAY (SELECT id FROM fresh WHERE (SELECT is_all FROM found)))
     ), written AS (
         INSERT INTO {{batch}} (pairs, created_at, due_at, epoch, tries)
         SELECT jsonb_agg(jsonb_build_array(event_id, hooks) ORDER BY place), statement_timestamp(),
@@ -167,8 +175,7 @@ class PostgresFanning(Statements, FanningLedger):
             "queue_lease": queue_lease,
             "any": ANY_ACTION,
         }
-        tables = {"event": table(Event), "hook": table(Hook), "batch": table(Batch)}
-        rows = self._run(_AT_ONCE.format(**tables), values)
+        rows = self._call(fan_out(), values)
         is_all, events, traces = rows[0][:3]
         if not is_all:
             return None
@@ -194,3 +201,15 @@ class PostgresFanning(Statements, FanningLedger):
             }
             self._execute(_CLOSE.format(event=table(Event)), values)
         super()._close_fan_out(set(event_ids).difference(waiting), counts, now)
+
+
+@cache
+def fan_out() -> Function:
+    """Pass what due events owe to batches."""
+    numbers = dict.fromkeys(("events", "limit", "size"), "bigint")
+    return Function(
+        "fan_out",
+        _AT_ONCE.format(event=table(Event), hook=table(Hook), batch=table(Batch)),
+        {"deliverer": "text", **numbers, "queue_lease": "float", "any": "text"},
+        ["boolean", "bigint", "varchar[]", "bigint", "int"],
+    )

@@ -1,7 +1,8 @@
 """Recording, of which every save waits for the one statement."""
 
-from functools import lru_cache
+from functools import cache
 
+from doh.journal.postgres.functions import Function, kinds
 from doh.journal.postgres.statements import Statements, quoted, table
 from doh.journal.recording import RecordLedger
 from doh.journal.records import NewEvent
@@ -39,20 +40,32 @@ class PostgresRecords(Statements, RecordLedger):
             "action": action,
             "any_action": ANY_ACTION,
         }
-        return bool(self._run(_HEARD.format(hook=table(Hook)), values))
+        return bool(self._call(is_heard(self.alias), values))
 
     def record(self, new: NewEvent, *, ask: bool = False) -> int | None:
         """See `RecordLedger.record`; here it is one statement, asked or not."""
-        rows = self._run(_recording(ask=ask), new._asdict() | {"any_action": ANY_ACTION})
+        function = record(self.alias, ask=ask)
+        rows = self._call(function, new._asdict() | {"any_action": ANY_ACTION})
         return rows[0][0] if rows else None
 
 
-@lru_cache(maxsize=2)
-def _recording(*, ask: bool) -> str:
-    return _RECORD.format(
+@cache
+def is_heard(alias: str) -> Function:
+    """Whether anybody listens."""
+    takes = kinds(alias, Hook, ("content_type_id", "object_id", "action"))
+    statement = _HEARD.format(hook=table(Hook))
+    return Function("is_heard", statement, takes | {"any_action": "text"}, ["int"])
+
+
+@cache
+def record(alias: str, *, ask: bool) -> Function:
+    """Write an event; if asked to, only where somebody listens."""
+    statement = _RECORD.format(
         event=table(Event),
         last=_LAST.format(hook=table(Hook)),
         names=quoted(NewEvent._fields),
         values=", ".join(f"%({name})s" for name in NewEvent._fields),
         condition=_LISTENS.format(hook=table(Hook)) if ask else "true",
     )
+    takes = kinds(alias, Event, NewEvent._fields) | ({"any_action": "text"} if ask else {})
+    return Function("record_if_heard" if ask else "record", statement, takes, ["bigint"])

@@ -3,10 +3,11 @@
 from collections.abc import Iterable
 from typing import Any
 
-from django.db import connections
+from django.db import ProgrammingError, connections
 from django.db.models import Model
 
 from doh.journal.ledger import Ledger
+from doh.journal.postgres.functions import Function, forget, is_usable
 
 
 class Statements(Ledger):
@@ -17,6 +18,16 @@ class Statements(Ledger):
             cursor.execute(statement, values)
             rows: list[tuple[Any, ...]] = cursor.fetchall()
         return rows
+
+    def _call(self, function: Function, values: Any) -> list[tuple[Any, ...]]:
+        """Run a statement by its function, where there is one."""
+        if not is_usable(self.alias, function):
+            return self._run(function.statement, values)
+        try:
+            return self._run(function.call, values)
+        except ProgrammingError:
+            forget()
+            raise
 
     def _execute(self, statement: str, values: Any) -> None:
         with connections[self.alias].cursor() as cursor:
