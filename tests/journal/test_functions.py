@@ -111,7 +111,7 @@ def test_who_may_not_create_them_is_told_what_to_grant_and_goes_on(make_hooks, n
             cursor.execute("RESET ROLE; DROP OWNED BY reader; DROP ROLE reader")
     (told,) = caplog.messages
     assert "permission denied" in told
-    assert "Grant CREATE on the schema" in told
+    assert "needs CREATE on the schema" in told
     assert from_save_to_outcome(make_hooks) == 2
 
 
