@@ -35,7 +35,7 @@ def _create_functions(using: str, **_: object) -> None:
         get_journal().create_functions()
     except DatabaseError as error:
         logger.warning(
-            "The journal's functions were not created, so a save takes longer: %s. Who migrates needs"
-            " CREATE on the schema and USAGE on the language plpgsql; grant them, and migrate again.",
+            "The journal's functions were not created, a save takes longer: %s. Who migrates needs"
+            " CREATE on the schema and USAGE on the language plpgsql: grant them and migrate again",
             error,
         )
