@@ -1,5 +1,6 @@
 """Flower and the Django admin, as somebody in front of a browser sees them."""
 
+import re
 from collections.abc import Iterator
 from pathlib import Path
 from time import monotonic
@@ -54,21 +55,6 @@ def test_flower_shows_the_workers_of_a_real_run(served: Served, page: Page, pict
     page.screenshot(path=pictures / "flower-workers.png")
 
 
-def test_flower_shows_the_tasks_with_names_states_and_ids(
-    served: Served, page: Page, pictures: Path
-):
-    page.goto(f"{served.flower}tasks")
-    table = page.locator("#tasks-table tbody")
-    for task, args in (
-        ("doh_tasks.collection.collect", "()"),
-        ("doh_tasks.element.deliver_batch", "batch 1, epoch 0"),
-    ):
-        page.get_by_role("searchbox").fill(task)
-        row = table.locator("tr", has_text=task).filter(has_text=args).first
-        expect(row).to_contain_text("SUCCESS")
-    page.screenshot(path=pictures / "flower-tasks.png")
-
-
 def test_a_worker_has_its_page_without_buttons(served: Served, page: Page):
     page.goto(served.flower)
     page.locator("#workers-table a", has_text="element1@").click()
@@ -93,6 +79,23 @@ def test_a_bus_saved_in_the_admin_is_delivered(served: Served, page: Page, pictu
     for kind in ("hook", "event", "delivery"):
         page.goto(f"{root}doh/{kind}/")
         page.screenshot(path=pictures / f"admin-{kind}.png")
+
+
+def test_flower_shows_the_tasks_with_names_states_and_ids(
+    served: Served, page: Page, pictures: Path
+):
+    """After a save that Flower can't have missed: it hears workers later than it answers."""
+    page.set_viewport_size({"width": 1280, "height": 720})
+    page.goto(f"{served.flower}tasks")
+    table = page.locator("#tasks-table tbody")
+    for task, args in (
+        ("doh_tasks.collection.collect", "()"),
+        ("doh_tasks.element.deliver_batch", re.compile(r"batch \d+, epoch 0")),
+    ):
+        page.get_by_role("searchbox").fill(task)
+        row = table.locator("tr", has_text=task).filter(has_text=args).first
+        expect(row).to_contain_text("SUCCESS")
+    page.screenshot(path=pictures / "flower-tasks.png")
 
 
 def _reload_until(page: Page, url: str, rows: int) -> None:
