@@ -220,7 +220,9 @@ def test_an_event_nobody_listens_to_costs_one_query(bus):
     with CaptureQueriesContext(connection) as asked:
         other.save()
     assert len(asked) == len(plain) + 1
-    assert sum("doh_" in query["sql"] for query in asked) == 1
+    # The statement, or the function that keeps its plan.
+    (said,) = [query["sql"] for query in asked if "doh_" in query["sql"]]
+    assert "doh_hook" in said or "doh_is_heard_" in said
 
 
 def test_a_save_that_is_heard_costs_two_queries_and_one_from_then_on(bus, hook_on):

@@ -115,11 +115,11 @@ def test_who_may_not_create_them_is_told_what_to_grant_and_goes_on(make_hooks, n
     assert from_save_to_outcome(make_hooks) == 2
 
 
-def create_functions():
+def create_functions(using="default"):
     """What is done after each ``migrate``."""
     from doh.apps import _create_functions
 
-    _create_functions("default")
+    _create_functions(using)
 
 
 def test_on_a_server_that_lost_them_one_call_fails_and_the_next_does_without(make_hooks):
@@ -194,7 +194,5 @@ def test_the_oldest_of_many_events_are_taken_where_statistics_know_of_none(event
 
 
 def test_another_database_than_the_ledgers_gets_none(none_there):
-    from doh.apps import _create_functions
-
-    _create_functions("other")
+    create_functions("other")
     assert functions._find_usable("default") == frozenset()
