@@ -87,9 +87,10 @@ def kinds(alias: str, model: type[Model], names: Iterable[str]) -> dict[str, str
 def is_usable(alias: str, function: Function) -> bool:
     """Whether a function is in the database; a process asks once for all of them."""
     key = alias, str(connections[alias].settings_dict["NAME"])
-    if key not in _usable:
-        _usable[key] = _find_usable(alias)
-    return function.name in _usable[key]
+    usable = _usable.get(key)
+    if usable is None:
+        usable = _usable[key] = _find_usable(alias)
+    return function.name in usable
 
 
 def forget() -> None:
