@@ -78,6 +78,7 @@ def nobody_sweeps(it: Deployment) -> None:
     assert "maxmemory_human:1.00M" in shown, says(alert, "it is full")
     assert "maxmemory_policy:noeviction" in shown, says(alert, "must be `noeviction`")
     it.limit_broker("0")
+    it.everybody_is_told(meanwhile=it.supervise)
 
 
 @rehearsal("DohBrokerDown")
@@ -95,6 +96,8 @@ def no_broker(it: Deployment) -> None:
     says(alert, "events gather in the ledger")
     it.save(2)
     it.broker.start()
+    says(alert, "whatever supervises it starts it again")
+    it.everybody_is_told(meanwhile=it.supervise)
 
 
 @rehearsal("DohDeliveriesLate")

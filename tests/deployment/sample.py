@@ -46,10 +46,16 @@ def tally(variables: Mapping[str, str], log: Path) -> dict[str, int]:
     return found
 
 
-def wait_until_told(variables: Mapping[str, str], log: Path, explain: Callable[[], str]) -> None:
+def wait_until_told(
+    variables: Mapping[str, str],
+    log: Path,
+    explain: Callable[[], str],
+    meanwhile: Callable[[], None] = lambda: None,
+) -> None:
     """Wait until everything that is owed was received, and the ledger knows."""
 
     def told() -> bool:
+        meanwhile()
         found = tally(variables, log)
         return found["owed"] > 0 and not found["lost"] and not found["unsettled"]
 

@@ -126,6 +126,12 @@ class Deployment:
         """Ask a program to stop, and wait until it has."""
         self.commands.stop(program)
 
+    def supervise(self) -> None:
+        """Start programs that have ended by themselves again, as a service manager does."""
+        for program in self.commands.names():
+            if not self.commands.is_up(program):
+                self.start(program)
+
     def start_line(self, name: str, line: str) -> None:
         """Start a command line that is to go on."""
         self.commands.start(name, self._there(shlex.split(line)), self.variables)
@@ -181,9 +187,9 @@ class Deployment:
         assert isinstance(found, dict)
         return found
 
-    def everybody_is_told(self) -> None:
+    def everybody_is_told(self, meanwhile: Callable[[], None] = lambda: None) -> None:
         """Wait until all that was ever owed was received, and the ledger knows."""
-        sample.wait_until_told(self.variables, self.log, self.commands.logs)
+        sample.wait_until_told(self.variables, self.log, self.commands.logs, meanwhile)
 
     def until(self, condition: Callable[[], Any], timeout: float = PATIENCE) -> None:
         """Wait for something."""
