@@ -1,16 +1,14 @@
 """A large ledger, and how much of it each of the journal's statements touches (P6)."""
 
-import json
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 from datetime import timedelta
 from typing import Any, Final
 
 from django.contrib.auth import get_user_model
 from django.contrib.contenttypes.models import ContentType
-from django.db import connection, transaction
+from django.db import connection
 from vehicles.models import Vehicle
 
 from doh.journal import Ring, get_journal
@@ -20,6 +18,7 @@ from doh.types import Outcome, Verdict
 from tests.bench import stage
 from tests.bench.figures import Figure, Series, at_most
 from tests.bench.run import Run
+from tests.buffers import Touched, explained
 
 #: Deliveries of one event, in the ledger that is made.
 PER_EVENT: Final = 100
@@ -51,15 +50,6 @@ _HOOKS = """
 """
 
 
-@dataclass(slots=True)
-class Touched:
-    """What some statements cost: buffers of 8 kB that they looked at, and milliseconds."""
-
-    buffers: int = 0
-    milliseconds: float = 0.0
-    plans: list[tuple[str, int]] = field(default_factory=list)
-
-
 def fill(rows: int, due: int, days: float = 0) -> None:
     """Make a ledger of so many deliveries, so many days old.
 
@@ -78,40 +68,6 @@ def fill(rows: int, due: int, days: float = 0) -> None:
         cursor.execute(_HOOKS, values | {"rows": rows // PER_EVENT})
         for table in ("doh_event", "doh_delivery", "doh_batch", "doh_hook"):
             cursor.execute(f"VACUUM ANALYZE {table}")
-
-
-@contextmanager
-def explained() -> Iterator[Touched]:
-    """Count what the statements inside touch; everything they do is rolled back."""
-    touched = Touched()
-    busy = False
-
-    def explain(execute: Any, sql: str, params: Any, many: bool, context: Any) -> Any:
-        nonlocal busy
-        plain = sql.lstrip(" (\n").split(" ")[0] in ("SELECT", "UPDATE", "INSERT", "DELETE", "WITH")
-        if not busy and plain and not many:
-            busy = True
-            _explain(sql, params, touched)
-            busy = False
-        return execute(sql, params, many, context)
-
-    with transaction.atomic():
-        with connection.execute_wrapper(explain):
-            yield touched
-        transaction.set_rollback(True)
-
-
-def _explain(sql: str, params: Any, touched: Touched) -> None:
-    place = transaction.savepoint()
-    with connection.cursor() as cursor:
-        cursor.execute(f"EXPLAIN (ANALYZE, BUFFERS, FORMAT JSON) {sql}", params)
-        found = cursor.fetchone()[0]
-    transaction.savepoint_rollback(place)
-    (plan,) = json.loads(found) if isinstance(found, str) else found
-    number = plan["Plan"]["Shared Hit Blocks"] + plan["Plan"]["Shared Read Blocks"]
-    touched.buffers += number
-    touched.milliseconds += plan["Execution Time"]
-    touched.plans.append((sql, number))
 
 
 def due_scan(limit: int) -> None:

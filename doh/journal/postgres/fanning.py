@@ -2,9 +2,10 @@
 
 import json
 from collections import Counter
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from datetime import datetime
 from functools import cache
+from itertools import groupby
 from typing import Final
 
 from doh.again import again
@@ -26,39 +27,43 @@ _HAS_RESULTS: Final = """
       AND fanned_at IS NOT NULL AND finished_at IS NULL AND pending = 0
     LIMIT 1
 """
-_KEYS: Final = ("= e.object_id", "IS NULL")
-_LISTENS: Final = """content_type_id = e.content_type_id AND object_id {key} AND action {action}
-           AND id > e.after AND id <= e.until AND disabled_at IS NULL
-           AND (expires_at IS NULL OR expires_at > clock_timestamp())"""
-# Four index ranges per event: hooks of its own and of the whole model, for its action and for any.
-# Each is in order already, so they are merged, and the outer sort goes event by event: the cost is
-# that of the rows returned, whether the event has one hook or a million.
-_RANGES = "\n        UNION ALL".join(
-    f"""
+
+
+def _ranges(bounds: str, order: str) -> str:
+    """Four per event: hooks of its own and of the whole model, for its action and for any."""
+    return "\n        UNION ALL".join(
+        f"""
         (SELECT id FROM {{hook}}
-         WHERE {_LISTENS.replace("{key}", key).replace("{action}", action)}
-         ORDER BY id LIMIT %(limit)s)"""  # noqa: S608
-    for key in _KEYS
-    for action in ("= e.action", "= %(any)s AND e.action <> %(any)s")
+         WHERE content_type_id = e.content_type_id AND object_id {key}
+           AND {bounds.replace("{action}", action)} AND {condition} AND disabled_at IS NULL
+           AND (expires_at IS NULL OR expires_at > clock_timestamp())
+         ORDER BY {order} LIMIT %(limit)s)"""  # noqa: S608
+        for key in ("= e.object_id", "IS NULL")
+        for action, condition in (("e.action", "true"), ("%(any)s", "e.action <> %(any)s"))
+    )
+
+
+# Between two bare bounds of the id PostgreSQL expects a two-hundredth of the table, and in its
+# order the right rows soon: so it goes by the primary key, past the hooks of all other objects.
+# These are bounds of one index alone.
+_FRESH: Final = _ranges(
+    "(action, id) > ({action}, e.after) AND (action, id) <= ({action}, e.until)",
+    "object_id, action, id",
 )
-_MATCH: Final = f"""
+# An event that a slice has cut has many hooks. Here ranges are known to be in order, so they are
+# merged and no more is read than taken; those above may be read in whole first, and sorted.
+_CUT: Final = _ranges("action = {action} AND id > e.after AND id <= e.until", "id")
+_MATCH: Final = """
     SELECT e.id, h.id
     FROM unnest(%(ids)s::bigint[], %(types)s::int[], %(keys)s::text[], %(actions)s::text[],
                 %(after)s::bigint[], %(until)s::bigint[]) WITH ORDINALITY
          AS e(id, content_type_id, object_id, action, after, until, place)
-    CROSS JOIN LATERAL ({_RANGES}
+    CROSS JOIN LATERAL ({ranges}
         ORDER BY id LIMIT %(limit)s
     ) AS h
     ORDER BY e.place, h.id
     LIMIT %(limit)s
-"""  # noqa: S608
-# In whatever order, since there are few: a query of fewer parts takes less time to plan.
-_SOME = "\n        UNION ALL".join(
-    f"""
-        SELECT id FROM {{hook}}
-        WHERE {_LISTENS.replace("{key}", key).replace("{action}", "IN (e.action, %(any)s)")}"""  # noqa: S608
-    for key in _KEYS
-)
+"""
 # From due events to batches in one go, if these are all that is owed; if not, nothing is written.
 # An event without hooks is a row, too: so what becomes of each is known without another join. Nor
 # are events joined to be closed: a plan that was made while there were none may read all of them.
@@ -74,7 +79,7 @@ _AT_ONCE: Final = f"""
         SELECT *, row_number() OVER (ORDER BY due_at, event_id, hook_id) AS place
         FROM (
             SELECT e.id AS event_id, h.id AS hook_id, e.due_at, e.traceparent
-            FROM fresh AS e LEFT JOIN LATERAL ({_SOME}
+            FROM fresh AS e LEFT JOIN LATERAL ({_FRESH}
                 LIMIT %(limit)s
             ) AS h ON true
             LIMIT %(limit)s
@@ -145,19 +150,23 @@ class PostgresFanning(Statements, FanningLedger):
         return bool(self._run(_HAS_RESULTS.format(event=table(Event)), {}))
 
     def match(self, claims: Sequence[EventClaim], limit: int) -> list[Pair]:
-        """See `EventLedger.match`; here it is one query for all the events."""
-        values = {
-            "ids": [claim.id for claim in claims],
-            "types": [claim.content_type_id for claim in claims],
-            "keys": [claim.object_id for claim in claims],
-            "actions": [claim.action for claim in claims],
-            "after": [claim.fanned_to for claim in claims],
-            "until": [claim.hooks_until for claim in claims],
-            "any": ANY_ACTION,
-            "limit": limit,
-        }
-        rows = self._run(_MATCH.format(hook=table(Hook)), values)
-        return [Pair(*row) for row in rows]
+        """See `EventLedger.match`; here it is one query for all the events between two cut ones."""
+        found: list[Pair] = []
+        for is_cut, alike in groupby(claims, key=lambda claim: claim.fanned_to > 0):
+            if len(found) < limit:
+                found += self._match(alike, _CUT if is_cut else _FRESH, limit - len(found))
+        return found
+
+    def _match(self, claims: Iterable[EventClaim], ranges: str, limit: int) -> list[Pair]:
+        rows = [
+            (c.id, c.content_type_id, c.object_id, c.action, c.fanned_to, c.hooks_until)
+            for c in claims
+        ]
+        names = ("ids", "types", "keys", "actions", "after", "until")
+        columns = dict(zip(names, map(list, zip(*rows, strict=True)), strict=True))
+        query = _MATCH.format(ranges=ranges).format(hook=table(Hook))
+        found = self._run(query, columns | {"any": ANY_ACTION, "limit": limit})
+        return [Pair(*row) for row in found]
 
     @again
     def fan_out_at_once(
