@@ -3,6 +3,7 @@
 import os
 import sys
 
+import project
 from project.settings import *  # noqa: F403
 
 DEBUG = False
@@ -18,3 +19,5 @@ if _first := os.environ.get("BENCH_METRICS"):
 # What P4 measures both ways.
 HOOK_DELIVER_WHERE_COLLECTED = bool(os.environ.get("BENCH_HERE"))
 HOOK_CA_BUNDLE = os.environ.get("BENCH_CA_BUNDLE")
+# P4 sends tasks that do nothing, too.
+project.celery_app.conf.imports = (*project.celery_app.conf.imports, "tests.bench.relay")
