@@ -164,7 +164,7 @@ class PostgresFanning(Statements, FanningLedger):
         ]
         names = ("ids", "types", "keys", "actions", "after", "until")
         columns = dict(zip(names, map(list, zip(*rows, strict=True)), strict=True))
-        query = _MATCH.format(ranges=ranges).format(hook=table(Hook))
+        query = _MATCH.format(ranges=ranges.format(hook=table(Hook)))
         found = self._run(query, columns | {"any": ANY_ACTION, "limit": limit})
         return [Pair(*row) for row in found]
 
