@@ -26,7 +26,7 @@ from doh.telemetry import UNTRACED, Post, Telemetry, telemetry
 from doh.types import HOOK_DISABLED, Deferred, Outcome, Pair, Verdict
 from doh.version import USER_AGENT
 from doh.wire.request import Message, Request, build_request, clock
-from doh.wire.target import Target, parse_target
+from doh.wire.target import Target
 
 #: Seconds until a pair is looked at again whose secret could not be read: that is for the
 #: operator to mend, and costs the hook none of its attempts.
@@ -58,16 +58,6 @@ class Job:
     #: Whether it carries GitHub's form of a signature too.
     hub_signature: bool = False
 
-    @property
-    def endpoint(self) -> str:
-        """The server that answers for its target: the host, and the port unless it is the usual."""
-        return self.place.endpoint
-
-    @property
-    def host(self) -> str:
-        """The host that is posted to."""
-        return self.place.host
-
     def request(self) -> Request:
         """The request, signed with the present time: receivers refuse one that is minutes off."""
         return build_request(
@@ -90,7 +80,7 @@ class Job:
 
     def defer(self, deferred: Deferred) -> Settled:
         """What a deferral makes of the pair."""
-        return defer(self.owed, deferred, self.schedule, self.endpoint, self.kept)
+        return defer(self.owed, deferred, self.schedule, self.place.endpoint, self.kept)
 
 
 @dataclass(frozen=True, slots=True)
@@ -237,11 +227,9 @@ def _why_ended(event: EventRow | None, hook: Recipient | None, now: datetime) ->
 def _job(owed: Owed, event: EventRow, hook: Recipient, terms: _Terms) -> Job | Outcome:
     """The POST of one pair, or the outcome of a pair that gets none."""
     try:
-        place = parse_target(hook.target)
-        # The body comes first: a secret that can't be read yet must not cost the pair its payload.
+        # The body comes first: a hook that can't be sent to yet must not cost the pair its payload.
         body = terms.bodies.body(owed, event)
-        keyring = hook.keyring(terms.keys)
-        headers = hook.headers(terms.keys)
+        place, keyring, headers = hook.opened(terms.keys)
     except (BadTargetError, BadHeadersError) as error:
         return Outcome(Verdict.DEAD, str(error), attempted=False, disable=str(error))
     except PayloadError as error:

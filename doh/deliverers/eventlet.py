@@ -89,7 +89,7 @@ def _post(
     transport: RequestsTransport, job: Job, request: Request, done: Callable[[Sent], None]
 ) -> None:
     reply, response = transport.post(request)
-    done(Sent(job, judge(reply, job.endpoint, job.hook.drift), response))
+    done(Sent(job, judge(reply, job.place.endpoint, job.hook.drift), response))
 
 
 def _green_transport() -> RequestsTransport:

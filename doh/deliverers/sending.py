@@ -59,7 +59,7 @@ def send_with_requests(jobs: Iterable[Job]) -> Iterator[Sent]:
     """One after the other, over pooled connections."""
     for job in jobs:
         reply, response = transport().post(job.request())
-        yield Sent(job, judge(reply, job.endpoint, job.hook.drift), response)
+        yield Sent(job, judge(reply, job.place.endpoint, job.hook.drift), response)
 
 
 def send_with_callable(call: Callable[[str, str], Any]) -> Sender:
@@ -91,15 +91,15 @@ def _outcome_of_call(call: Callable[[str, str], Any], job: Job) -> Outcome:
         with sending_to(job.hook):
             result = call(job.target, job.body)
         if not isinstance(result, requests.Response):
-            return Outcome(Verdict.SUCCEEDED, host=job.endpoint)
-        return judge(_answer_in(result), job.endpoint, job.hook.drift)
+            return Outcome(Verdict.SUCCEEDED, host=job.place.endpoint)
+        return judge(_answer_in(result), job.place.endpoint, job.hook.drift)
     except AddressRefusedError as error:
-        return Outcome(Verdict.BLOCKED, str(error), host=job.endpoint)
+        return Outcome(Verdict.BLOCKED, str(error), host=job.place.endpoint)
     except Exception as error:  # noqa: BLE001 - project code
         logger.warning("The element deliverer failed for hook %s: %s", job.hook.pk, stack_of(error))
         detail = f"the element deliverer raised {type(error).__name__}"
         return Outcome(
-            Verdict.RETRY, detail, host=job.endpoint, said=_discreet(reason_of(error), job)
+            Verdict.RETRY, detail, host=job.place.endpoint, said=_discreet(reason_of(error), job)
         )
 
 

@@ -55,10 +55,10 @@ def _off_the_fast_lane(work: Work) -> Work:
     slow = view.slow - view.barred
     if not slow:
         return work
-    late = [job for job in work.jobs if job.owed.first and job.endpoint in slow]
+    late = [job for job in work.jobs if job.owed.first and job.place.endpoint in slow]
     if not late:
         return work
-    kept = tuple(job for job in work.jobs if not (job.owed.first and job.endpoint in slow))
+    kept = tuple(job for job in work.jobs if not (job.owed.first and job.place.endpoint in slow))
     return replace(work, jobs=kept, settled=(*work.settled, *(job.defer(_SLOW) for job in late)))
 
 
@@ -117,10 +117,10 @@ class _Question:
         granted = 0 if slot is None or job.owed.waited is None else job.owed.waited.granted
         rates = {
             rate_key("hook", job.hook.pk): parse_rate(job.rate) if job.rate else None,
-            rate_key("host", job.endpoint): limits.of_host(job.endpoint),
+            rate_key("host", job.place.endpoint): limits.of_host(job.place.endpoint),
             rate_key("global"): limits.everything,
         }
-        host = self.hosts.setdefault(job.endpoint, len(self.hosts) + 1)
+        host = self.hosts.setdefault(job.place.endpoint, len(self.hosts) + 1)
         self.pairs.append([host, *(self._place(*rate) for rate in rates.items()), granted])
         self.slots.append(0.0 if slot is None else slot if slot > 0 else self._catch_up(rates))
 

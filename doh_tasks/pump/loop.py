@@ -232,7 +232,7 @@ class Loop:
 
     def _land(self, ready: Ready, reply: Answer | Failure) -> None:
         self._landed += 1
-        self._runway.landed(ready.job.endpoint, time.monotonic())
+        self._runway.landed(ready.job.place.endpoint, time.monotonic())
         self._tower.landed(ready.flight, ready.job, reply)
 
     def _cut_waiting(self) -> None:

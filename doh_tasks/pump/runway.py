@@ -136,7 +136,7 @@ class Runway:
 
     def _enter(self, ready: Ready, now: float) -> bool:
         """Count a job as under way; False if its host is at its cap, where it is parked."""
-        endpoint = ready.job.endpoint
+        endpoint = ready.job.place.endpoint
         host = self._hosts.get(endpoint)
         if host is None:
             host = self._hosts[endpoint] = _Host(now)

@@ -206,4 +206,4 @@ class Scribe:
 def _settled(job: Job, reply: Answer | Failure | Deferred) -> Settled:
     if isinstance(reply, Deferred):
         return job.defer(reply)
-    return job.settle(judge(reply, job.endpoint, job.hook.drift))
+    return job.settle(judge(reply, job.place.endpoint, job.hook.drift))

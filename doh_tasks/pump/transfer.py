@@ -71,15 +71,15 @@ class Line:
         self._forget()
         if limits is not self._limits:
             self._limit(limits)
-        set_option = self.handle.setopt
-        set_option(pycurl.URL, request.url)
+        place, set_option = request.target, self.handle.setopt
+        set_option(pycurl.URL, place.url)
         set_option(pycurl.POSTFIELDS, request.body)
         set_option(pycurl.HTTPHEADER, [*request.lines, _NO_EXPECT])
         # Each time, though they be the same: libcurl takes them for one request only.
-        set_option(pycurl.RESOLVE, _pinned(request.host, addresses))
+        set_option(pycurl.RESOLVE, _pinned(place.host, addresses))
         # The first handshake with a host tells whether the others can share its connection
         # (HTTP/2). Without TLS only its first answer would, and nobody is to wait for that.
-        set_option(pycurl.PIPEWAIT, request.target.scheme == "https")
+        set_option(pycurl.PIPEWAIT, place.scheme == "https")
 
     def open_socket(self, _purpose: int, address: Any) -> Any:
         """A socket, if its address is allowed: the second check, just before it is dialled."""

@@ -45,7 +45,7 @@ def _view(client, monkeypatch):
 
 
 def bad(job, **outcome):
-    return job.settle(Outcome(Verdict.RETRY, "no", host=job.endpoint, **outcome))
+    return job.settle(Outcome(Verdict.RETRY, "no", host=job.place.endpoint, **outcome))
 
 
 def waiting(work):

@@ -45,7 +45,7 @@ def start(runway, now=NOW):
     """The hosts of all jobs that may start now."""
     hosts = []
     while isinstance(found := runway.next(now), Ready):
-        hosts.append(found.job.host)
+        hosts.append(found.job.place.host)
     assert found is None
     return "".join(hosts)
 
@@ -83,7 +83,7 @@ def test_jobs_of_a_silent_host_at_its_cap_are_turned_back(runway):
     start(runway)
     assert list(runway.stuck(NOW + STUCK)) == []
     runway.landed("b", NOW + STUCK)
-    assert [ready.job.host for ready in runway.stuck(NOW + STUCK + 0.1)] == ["a", "a"]
+    assert [ready.job.place.host for ready in runway.stuck(NOW + STUCK + 0.1)] == ["a", "a"]
     runway.landed("a", NOW + 5)
     assert start(runway, NOW + 5) == ""
 
