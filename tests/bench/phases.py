@@ -1,5 +1,6 @@
 """Where the microseconds go: what an element process does for a batch, phase by phase."""
 
+import gc
 import threading
 import time
 from collections.abc import Iterator
@@ -11,6 +12,7 @@ from doh.dispatch import prepare
 from doh.fanout import fan_out
 from doh.journal import Ring, get_journal
 from doh_tasks.limits import HOLD, admit
+from doh_tasks.pump import current_pump, stop_pump
 from doh_tasks.pump.pump import Pump
 from tests.bench import stage
 from tests.bench.bare import Bare, Prepared
@@ -41,19 +43,30 @@ def phases(run: Run) -> Iterator[Figure]:
         bus = stage.vehicle()
         stage.hook_up([bus], stage.targets(receiver, run.scale.hooks))
         requests = requests_of([bus])
-        pump = Pump(lambda _journal, _flushed: None)
-        # The first round fills the caches and opens the connections.
-        for number in range(1 + run.repeat):
-            bus.save()
-            spent = _round(pump)
-            _bare(requests, spent, BARE, like_ours=False)
-            _bare(requests, spent, LIKE_OURS, like_ours=True)
-            stage.forget_events()
-            for name, seconds in spent.items() if number else ():
-                found.setdefault(name, []).append(seconds / run.scale.hooks * 1e6)
-        pump.stop(10)
+        with _pump() as pump:
+            # The first round fills the caches and opens the connections.
+            for number in range(1 + run.repeat):
+                bus.save()
+                spent = _round(pump)
+                _bare(requests, spent, BARE, like_ours=False)
+                _bare(requests, spent, LIKE_OURS, like_ours=True)
+                stage.forget_events()
+                for name, seconds in spent.items() if number else ():
+                    found.setdefault(name, []).append(seconds / run.scale.hooks * 1e6)
     for name, values in found.items():
         yield Figure("phases", f"{name}: CPU for one POST", "µs", Series.of(values))
+
+
+@contextmanager
+def _pump() -> Iterator[Pump]:
+    """A worker's, which looks for garbage as seldom as a worker."""
+    usual = gc.get_threshold()
+    try:
+        yield current_pump(lambda _journal, _flushed: None)
+    finally:
+        stop_pump()
+        gc.unfreeze()
+        gc.set_threshold(*usual)
 
 
 def _round(pump: Pump) -> _Spent:
