@@ -1,4 +1,5 @@
 from contextlib import suppress
+from itertools import pairwise
 from urllib.parse import unquote
 
 import pytest
@@ -9,7 +10,7 @@ from django.utils import timezone
 
 import doh
 from doh.events import send_event, send_events
-from doh.models import Event, Hook
+from doh.models import Event, Hook, new_uid
 from doh.receivers import listen
 from doh.signals import hook_event
 from tests.app.models import Depot, Parcel, Remote, Tram, Unlisted, Vehicle
@@ -292,3 +293,13 @@ def test_the_default_transaction_is_left_usable(bus):
     assert not connection.in_atomic_block
     bus.save()
     assert not connection.in_atomic_block
+
+
+def test_ids_of_events_sort_as_their_moments_and_never_come_twice(monkeypatch):
+    made = []
+    for milliseconds in (0, 1, 15, 16, 1_795_000_000_000, 1_795_000_000_001, 2**48 - 1):
+        monkeypatch.setattr("doh.models.time_ns", lambda now=milliseconds: now * 1_000_000)
+        made.append([new_uid() for _ in range(100)])
+    assert {len(uid) for several in made for uid in several} == {len("evt_") + 32}
+    assert all(max(before) < min(after) for before, after in pairwise(made))
+    assert all(len(set(several)) == 100 for several in made)
