@@ -6,6 +6,10 @@ BIN := $(VENV)/bin
 READY := $(VENV)/ready
 TOOLS := $(VENV)/tools
 PLOTS := $(VENV)/plots
+# A registry that stumbles is asked again.
+export PIP_RETRIES := 10
+export PIP_DEFAULT_TIMEOUT := 60
+export npm_config_fetch_retries := 5
 DEPLOYMENTS := systemd kubernetes compose
 # What several connections do to each other.
 REPEATABLE_READ_TESTS := $(addprefix tests/journal/test_,concurrency.py locks.py letters.py poison.py contract_batches.py contract_events.py contract_flush.py)

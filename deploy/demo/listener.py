@@ -17,19 +17,31 @@ from typing import Any, TextIO
 
 
 class Log:
-    """Lines that are on the disk before anybody is told of them."""
+    """Lines that are on the disk before anybody is told of them; however many wait for it, one
+    sync serves them all."""
 
     def __init__(self, file: TextIO) -> None:
         self._file = file
-        self._lock = threading.Lock()
+        self._writing, self._syncing = threading.Lock(), threading.Lock()
+        self._written = self._synced = 0
 
     def write(self, post: dict[str, Any]) -> None:
         """Append a POST."""
-        with self._lock:
+        with self._writing:
             self._file.write(json.dumps(post) + "\n")
             self._file.flush()
-            if self._file is not sys.stdout:
+            self._written += 1
+            number = self._written
+        if self._file is not sys.stdout:
+            self._sync(number)
+
+    def _sync(self, number: int) -> None:
+        """Return once so many lines are on the disk."""
+        with self._syncing:
+            written = self._written
+            if self._synced < number:
                 os.fsync(self._file.fileno())
+                self._synced = written
 
 
 class Server(socketserver.ThreadingTCPServer):

@@ -23,7 +23,10 @@ from services import free_port, services
 from view import View
 
 ROOT = Path(__file__).parents[2]
-LIMIT = 50.0
+#: Seconds that the story may take, of which it usually needs ten.
+LIMIT = 120.0
+#: Seconds that the workers may take to start.
+START_LIMIT = 180.0
 LOGIN = ("admin", "demo")
 
 
@@ -32,7 +35,11 @@ def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--serve", action="store_true", help="leave it running")
     parser.add_argument(
-        "--limit", type=float, default=LIMIT, metavar="SECONDS", help="give up after (50)"
+        "--limit",
+        type=float,
+        default=LIMIT,
+        metavar="SECONDS",
+        help=f"give up after ({LIMIT:g})",
     )
     options = parser.parse_args()
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
@@ -139,8 +146,8 @@ def _wait_for_workers(children: "list[subprocess.Popen[bytes]]") -> None:
             raise SystemExit("A Celery process ended as it started.")
         return len(app.control.ping(timeout=0.3)) == len(children) - 1
 
-    if not _wait(ready, lambda: None, LIMIT):
-        raise SystemExit(f"The Celery workers did not start within {LIMIT:g} s.")
+    if not _wait(ready, lambda: None, START_LIMIT):
+        raise SystemExit(f"The Celery workers did not start within {START_LIMIT:g} s.")
 
 
 def _wait(condition: Callable[[], bool], each: Callable[[], None], limit: float) -> bool:

@@ -19,11 +19,13 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
-START_TIMEOUT = 30.0
+START_TIMEOUT = 90.0
 LOOPBACK = "127.0.0.1"
 #: What Valkey's log says when it can be spoken to.
 _READY = "Ready to accept connections"
 _PR_SET_PDEATHSIG = 1
+#: Ports that this process has given away: whoever has one may not listen on it yet.
+_given: set[int] = set()
 _THROWAWAY = {"fsync": "off", "synchronous_commit": "off", "full_page_writes": "off"}
 
 
@@ -129,10 +131,15 @@ def die_with_parent() -> Callable[[], None] | None:
 
 
 def free_port() -> int:
-    """A loopback port that nobody listens on at the moment."""
-    with socket.socket() as sock:
-        sock.bind(("127.0.0.1", 0))
-        return int(sock.getsockname()[1])
+    """A loopback port that nobody listens on at the moment, and that was not given before."""
+    with ExitStack() as held:
+        while True:
+            sock = held.enter_context(socket.socket())
+            sock.bind((LOOPBACK, 0))
+            port = int(sock.getsockname()[1])
+            if port not in _given:
+                _given.add(port)
+                return port
 
 
 def _package(name: str) -> Path:

@@ -142,13 +142,12 @@ def a_queue_grows(it: Deployment) -> None:
     """As much is saved as ever, and sent more slowly."""
     alert = "DohQueueGrows"
     busy_with_slow_receivers(it)
-
-    def grows() -> bool:
-        it.save(5)
-        return it.fires(alert, messaging_destination_name="doh.element")
-
-    it.until(grows)
-    assert it.waiting_in("doh.element") > 0, says(alert, "`doh_status`: which queue?")
+    # At a pace: between bursts the queue would shrink.
+    it.start_line("saves", it.saving(1000, every=0.5))
+    it.until_firing(alert, messaging_destination_name="doh.element")
+    says(alert, "`doh_status`: which queue?")
+    it.until(lambda: it.waiting_in("doh.element") > 0)
+    it.stop("saves")
     assert max(it.alarms.panel("Processor of workers").values()) < 0.5, says(alert, "Idle")
     assert max(it.alarms.panel("Duration of POSTs").values()) > 0.5, says(alert, "slow receivers")
     says(alert, "raise `HOOK_MAX_IN_FLIGHT`")

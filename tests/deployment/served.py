@@ -40,13 +40,14 @@ class Served:
 @contextmanager
 def demo() -> Iterator[Served]:
     """The demo after its story, left running; it must end well."""
-    command = [sys.executable, "-u", str(ROOT / "deploy" / "demo" / "run.py"), "--serve"]
+    command = [sys.executable, "-u", str(ROOT / "deploy" / "demo" / "run.py")]
+    command += ["--serve", "--limit", "200"]
     with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:
         try:
             yield _addresses(process)
         finally:
             process.send_signal(signal.SIGINT)
-            rest = process.communicate(timeout=90)[0]
+            rest = process.communicate(timeout=300)[0]
     assert process.returncode == 0, rest
 
 
@@ -72,6 +73,7 @@ def browser() -> Iterator[Page]:
             headless=True,
             args=FLAGS,
             http_credentials={"username": name, "password": password},
+            timeout=PATIENCE,
             viewport={"width": 1280, "height": 720},
         )
         context.set_default_timeout(PATIENCE)

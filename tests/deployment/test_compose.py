@@ -19,7 +19,7 @@ from tests.deployment.queues import needed, queues_of
 COMPOSE = sample.ROOT / "deploy" / "compose"
 SHORT_LIVED = {"migrate"}
 
-pytestmark = pytest.mark.timeout(400)
+pytestmark = pytest.mark.timeout(1200)
 
 
 def config(**variables: str) -> str:

@@ -15,7 +15,7 @@ from tests.workers import wait_until
 
 ROOT = Path(__file__).parents[2]
 RUN = [sys.executable, "deploy/demo/run.py"]
-pytestmark = pytest.mark.timeout(2 * 240)
+pytestmark = pytest.mark.timeout(4 * 240)
 
 #: Seconds that the demo may take at the most on a busy machine.
 PATIENCE = 240
@@ -57,13 +57,21 @@ class Demo:
     def children(self, word: str) -> list[psutil.Process]:
         """Its processes whose command line has a word."""
         every = psutil.Process(self.process.pid).children(recursive=True)
-        return [child for child in every if word in child.cmdline()]
+        return [child for child in every if word in words_of(child)]
 
     def leftovers(self) -> list[str]:
         """Its processes, and the files that it made: none of them may be left."""
         alive = [str(one) for one in psutil.process_iter() if self._mark in environment_of(one)]
         files = [*self.temporary.iterdir(), *(ROOT / ".demo").glob(f"run-{self.process.pid}-*")]
         return alive + [str(path) for path in files]
+
+
+def words_of(process: psutil.Process) -> list[str]:
+    """The command line of a process, empty once it is gone."""
+    try:
+        return process.cmdline()
+    except psutil.Error:
+        return []
 
 
 def environment_of(process: psutil.Process) -> list[str]:
@@ -95,7 +103,7 @@ def start(tmp_path):
 
 
 def test_it_ends_by_itself_and_says_what_came_of_it(start):
-    demo = start()
+    demo = start("--limit", "200")
     assert demo.process.wait(PATIENCE) == 0, demo.output
     for line in ("retried and delivered", "hook disabled by 410", "dead letter", "11 of 11"):
         assert line in demo.output
@@ -108,7 +116,9 @@ def test_what_did_not_happen_is_said_with_a_status_of_one(start):
     for child in demo.children("doh.element,doh.element_slow"):
         child.kill()
     assert demo.process.wait(PATIENCE) == 1, demo.output
-    assert "The demo failed. There should be 3 deliveries" in demo.output
+    assert "The demo failed." in demo.output
+    # What was in the air may have landed; a second attempt is seconds away.
+    assert "There should be 1 delivery after retries, not 0." in demo.output
 
 
 def test_a_termination_in_the_middle_leaves_nothing(start):
@@ -119,7 +129,7 @@ def test_a_termination_in_the_middle_leaves_nothing(start):
 
 
 def test_left_running_it_shows_a_save_in_the_admin_arrive_and_ends_with_ctrl_c(start):
-    demo = start("--serve")
+    demo = start("--serve", "--limit", "200")
     demo.until("Ctrl-C ends it.")
     admin, flower = (
         re.search(rf"{name}\s+(http\S+)", demo.output)[1] for name in ("admin", "Flower")
@@ -127,8 +137,8 @@ def test_left_running_it_shows_a_save_in_the_admin_arrive_and_ends_with_ctrl_c(s
     name, password = re.search(r"login\s+(\S+) / (\S+)", demo.output).groups()
     before = demo.output.count("healthy")
     wait_until(lambda: answers(flower) is not None, lambda: demo.output)
-    assert requests.get(flower, timeout=10).status_code == 401
-    assert requests.get(flower, auth=(name, password), timeout=10).status_code == 200
+    assert requests.get(flower, timeout=60).status_code == 401
+    assert requests.get(flower, auth=(name, password), timeout=60).status_code == 200
     save_bus(admin, name, password)
     wait_until(lambda: demo.output.count("healthy") > before, lambda: demo.output)
     os.killpg(demo.process.pid, signal.SIGINT)
@@ -138,8 +148,8 @@ def test_left_running_it_shows_a_save_in_the_admin_arrive_and_ends_with_ctrl_c(s
 
 def answers(url):
     try:
-        return requests.get(url, timeout=10)
-    except requests.ConnectionError:
+        return requests.get(url, timeout=60)
+    except (requests.ConnectionError, requests.Timeout):
         return None
 
 
@@ -147,11 +157,11 @@ def save_bus(url, name, password):
     """Log in and press save, as a browser would."""
     with requests.Session() as session:
         wait_until(lambda: answers(url) is not None)
-        page = session.get(url, timeout=10)
+        page = session.get(url, timeout=60)
         login = {"username": name, "password": password, "csrfmiddlewaretoken": token(page)}
-        page = session.post(page.url, login, timeout=10)
+        page = session.post(page.url, login, timeout=60)
         bus = {"type": "bus", "name": "55", "speed": 60, "csrfmiddlewaretoken": token(page)}
-        assert "was changed successfully" in session.post(url, bus, timeout=10).text
+        assert "was changed successfully" in session.post(url, bus, timeout=60).text
 
 
 def token(page):

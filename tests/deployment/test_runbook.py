@@ -11,7 +11,7 @@ from tests.deployment.alarms import alerts, runbook_of
 from tests.deployment.rehearsals import REHEARSALS
 from tests.deployment.troubled import Deployment, troubled
 
-pytestmark = pytest.mark.timeout(300)
+pytestmark = pytest.mark.timeout(900)
 
 
 @pytest.fixture(scope="module")

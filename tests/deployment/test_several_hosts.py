@@ -6,6 +6,7 @@ import sys
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from threading import Event
 
 import pytest
 from services import postgres, valkey
@@ -14,7 +15,7 @@ from tests.deployment import sample
 from tests.deployment.hosts import Hosts, hosts
 from tests.workers import wait_until
 
-pytestmark = pytest.mark.timeout(600)
+pytestmark = pytest.mark.timeout(1200)
 
 HOSTS = ("database", "broker", "receiver", "collection", "element1", "element2")
 #: The sample's settings, but for what would make a test long.
@@ -42,6 +43,7 @@ class Deployment:
         self.network = network
         self.log = folder / "posts.jsonl"
         self.log.touch()
+        self.saved = 0
         self.commands = commands
         self.variables = sample.environment(
             PYTHONPATH=f"{folder}:{sample.SAMPLE}",
@@ -80,13 +82,20 @@ class Deployment:
             [*self.network.inside("collection"), sys.executable, "-m", "django", *arguments],
             cwd=sample.SAMPLE, env=self.variables, capture_output=True, text=True, check=False,
         )  # fmt: skip
-        assert not done.stderr, done.stderr
+        # A doorbell that could not be rung is complained of, and harms nothing.
+        assert "Traceback" not in done.stderr, done.stderr
         return done.stdout
 
     def save(self, times: int) -> None:
         """Events for everybody."""
         url = f"http://{self.network.address('receiver')}:8000"
         self.django("drive", url, f"--hooks={HOOKS}", f"--saves={times}")
+        self.saved += times
+
+    def keep_saving(self, over: Event) -> None:
+        """More and more of them, until it is over."""
+        while not over.is_set():
+            self.save(5)
 
     def posts(self) -> list[dict[str, object]]:
         """What the receiver has."""
@@ -133,17 +142,23 @@ def test_a_host_that_is_cut_off_and_comes_back_loses_nothing(deployment: Deploym
     network, commands = deployment.network, deployment.commands
     one, two = network.address("element1"), network.address("element2")
 
-    deployment.save(20)
-    commands.wait_for(lambda: {one, two} <= set(deployment.senders()))
-    before = len(deployment.posts())
+    def both_work() -> bool:
+        deployment.save(5)
+        return {one, two} <= set(deployment.senders())
+
+    commands.wait_for(both_work)
+    before, over = len(deployment.posts()), Event()
     with ThreadPoolExecutor() as background:
-        saving = background.submit(deployment.save, 20)
-        commands.wait_for(lambda: one in deployment.senders()[before:])
-        network.cut("element1")  # it waits for answers: the receiver takes its time
+        saving = background.submit(deployment.keep_saving, over)
+        try:
+            commands.wait_for(lambda: one in deployment.senders()[before:])
+            network.cut("element1")  # it waits for answers: the receiver takes its time
+        finally:
+            over.set()
         saving.result()
     # The other host takes over what the lost one had in hand.
     alone = deployment.wait_until_settled()
-    assert alone["owed"] == 40 * HOOKS
+    assert alone["owed"] == deployment.saved * HOOKS
 
     before = len(deployment.posts())
     network.join("element1")

@@ -25,7 +25,7 @@ from tests.faults.servers import Valkey
 from tests.workers import free_ports, wait_until
 
 #: More hosts than may be away before an alert tells of them.
-HOSTS = 30
+HOSTS = 40
 #: Processes of the element worker.
 ELEMENTS = 2
 #: Seconds that an alert may take to fire, and to resolve.
@@ -37,7 +37,13 @@ class Said:
     """What a command came to."""
 
     status: int
-    text: str
+    output: str
+    complaints: str
+
+    @property
+    def text(self) -> str:
+        """Both."""
+        return self.output + self.complaints
 
 
 @contextmanager
@@ -151,9 +157,9 @@ class Deployment:
         done = subprocess.run(
             self._there(["sh", "-c", command]), cwd=sample.SAMPLE,
             env=self.variables | variables, capture_output=True, text=True, check=False,
-            timeout=60,
+            timeout=180,
         )  # fmt: skip
-        return Said(done.returncode, done.stdout + done.stderr)
+        return Said(done.returncode, done.stdout, done.stderr)
 
     def must(self, command: str, **variables: str) -> str:
         """Run one that must succeed."""
@@ -163,7 +169,12 @@ class Deployment:
 
     def save(self, times: int = 1) -> None:
         """Something happens, of which every receiver is to hear."""
-        self.must(f"python -m django drive http://unused --hooks={HOSTS} --saves={times}")
+        self.must(self.saving(times))
+
+    def saving(self, times: int, every: float = 0) -> str:
+        """The command line that does so, so many seconds apart."""
+        how = f"--hooks={HOSTS} --saves={times} --every={every}"
+        return f"python -m django drive http://unused {how}"
 
     def posts(self) -> int:
         """POSTs that have come to the receivers."""
@@ -175,7 +186,7 @@ class Deployment:
 
     def waiting_in(self, queue: str) -> int:
         """Messages of a queue, as ``doh_status`` counts them."""
-        return int(self._status()["broker"]["queues"][queue])
+        return int(self._status()["broker"]["queues"].get(queue, 0))
 
     def every_hook(self, **fields: Any) -> None:
         """Change every hook, as somebody might in the admin."""
@@ -183,7 +194,7 @@ class Deployment:
         self.must(f"python -m django shell -c {shlex.quote(change)}")
 
     def _status(self) -> dict[str, Any]:
-        found = json.loads(self.run("python -m django doh_status --json").text)
+        found = json.loads(self.run("python -m django doh_status --json").output)
         assert isinstance(found, dict)
         return found
 

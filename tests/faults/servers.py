@@ -65,7 +65,7 @@ class _Process(ABC):
         """Ask it to stop, and wait until it is gone."""
         if self.process is not None and self.process.poll() is None:
             os.killpg(self.process.pid, how or self.asked)
-            self.process.wait(60)
+            self.process.wait(180)
 
     def kill(self) -> None:
         """End it at once, without a word."""

@@ -31,6 +31,13 @@ SETTINGS: dict[str, Any] = {
     "HOOK_RETRY_SCHEDULE": [0, 0.5, *[1] * 60],
     "HOOK_DOORBELL_PERIOD": 1,
 }
+#: For rows in which no POST is to be given up: a receiver's disk may take its time.
+PATIENT: dict[str, Any] = {
+    "HOOK_TOTAL_TIMEOUT": 20,
+    "HOOK_CONNECT_TIMEOUT": 20,
+    "HOOK_LEASE": 40,
+    "HOOK_QUEUE_LEASE": 10,
+}
 
 
 @dataclass(frozen=True)

@@ -11,7 +11,7 @@ from doh.models import Batch, Event
 from doh_tasks.queues import task_queues
 from tests.faults import repeats
 from tests.faults.crew import CHILDREN
-from tests.faults.stage import RABBITMQ
+from tests.faults.stage import PATIENT, RABBITMQ
 from tests.faults.world import IN_ONE_WORKER, World
 from tests.workers import COLLECTION, ELEMENT
 
@@ -78,6 +78,7 @@ def repeated(world: World) -> None:
     """Row 12: two beats, two sweeping workers, and every message comes three times."""
     events = world.size(1000, 100)
     world.hook("once")
+    world.crew.overrides |= PATIENT
     world.crew.extra[repeats.VARIABLE] = "1"
     world.crew.deploy(elements=1)
     world.crew.start_worker("collection2", COLLECTION, 1)

@@ -6,6 +6,7 @@ from collections import defaultdict
 from tests.faults.checker import lines
 from tests.faults.crew import CHILDREN
 from tests.faults.files import RECEIVED
+from tests.faults.stage import PATIENT
 from tests.faults.world import World
 from tests.workers import COLLECTION, ELEMENT
 
@@ -21,7 +22,7 @@ def shifted(world: World) -> None:
         raise SystemExit("faketime is missing: apt-get install faketime")
     world.hook("right")
     world.hook("wrong", "first/2")
-    world.crew.overrides["HOOK_RETRY_SCHEDULE"] = [*SCHEDULE, *[3] * 10]
+    world.crew.overrides |= PATIENT | {"HOOK_RETRY_SCHEDULE": [*SCHEDULE, *[3] * 10]}
     for ahead in (True, False):
         _deploy(world, ahead)
         world.produced(world.produce(world.size(300, 40), 60))

@@ -10,6 +10,7 @@ from tests.faults.checker import lines
 from tests.faults.crew import CHILDREN
 from tests.faults.files import RECEIVED
 from tests.faults.report import ROOT
+from tests.faults.stage import PATIENT
 from tests.faults.world import World
 from tests.workers import COLLECTION, ELEMENT
 
@@ -36,6 +37,7 @@ def rolling(world: World) -> None:
     them, and are replaced by old ones again."""
     third, pace = world.size(500, 50), world.size(50, 20)
     world.usual_hooks()
+    world.crew.overrides |= PATIENT
     world.crew.deploy(elements=1)
     new = _next_release(world.folder / "next")
     webs = [world.produce(third, pace)]

@@ -9,6 +9,7 @@ from tests.app.models import Depot
 from tests.faults.checker import lines
 from tests.faults.files import RECEIVED
 from tests.faults.producer import KILL, WITHIN
+from tests.faults.stage import PATIENT
 from tests.faults.world import World
 
 #: Web processes that run at once.
@@ -40,7 +41,7 @@ def deleted(world: World) -> None:
     """Row 15: hook, user or object is deleted while the POST is under way."""
     rounds = world.size(20, 3)
     # Time for the deletion: the receiver waits for it with its answer.
-    world.crew.overrides |= {"HOOK_TOTAL_TIMEOUT": 20, "HOOK_LEASE": 40, "HOOK_QUEUE_LEASE": 10}
+    world.crew.overrides |= PATIENT
     world.crew.deploy()
     ends: dict[int, tuple[str, ...]] = {}
     for number in range(rounds):

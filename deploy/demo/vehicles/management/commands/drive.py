@@ -1,5 +1,6 @@
 """``drive URL``: hooks on a bus, which then changes."""
 
+import time
 from argparse import ArgumentParser
 from typing import Any
 
@@ -20,8 +21,9 @@ class Command(BaseCommand):
         parser.add_argument("url")
         parser.add_argument("--hooks", type=int, default=1, help="that many are there in the end")
         parser.add_argument("--saves", type=int, default=1)
+        parser.add_argument("--every", type=float, default=0, help="seconds between two saves")
 
-    def handle(self, *_: Any, url: str, hooks: int, saves: int, **__: Any) -> None:
+    def handle(self, *_: Any, url: str, hooks: int, saves: int, every: float, **__: Any) -> None:
         """Register what is missing, then save."""
         owner, _new = get_user_model().objects.get_or_create(username="ada")
         bus, _new = Vehicle.objects.get_or_create(type="bus", name="55")
@@ -31,4 +33,5 @@ class Command(BaseCommand):
         for _turn in range(saves):
             bus.speed += 1
             bus.save()
+            time.sleep(every)
         self.stdout.write(f"{saves} saves, {Hook.objects.count()} hooks")
