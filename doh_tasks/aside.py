@@ -12,6 +12,7 @@ from contextvars import copy_context
 from functools import lru_cache
 from typing import Final, ParamSpec, TypeVar
 
+from billiard.process import current_process
 from celery import current_task
 from celery.signals import worker_process_shutdown, worker_shutdown
 from django.db import connections
@@ -20,7 +21,8 @@ from django.db.backends.base.base import BaseDatabaseWrapper
 P = ParamSpec("P")
 T = TypeVar("T")
 
-#: Threads, and so connections, of one process at most; a prefork child needs one.
+#: Threads, and so connections, of one process at most; a prefork child has one task at a time, and
+#: so one of them.
 _MOST: Final = 8
 
 
@@ -58,7 +60,8 @@ def _stands(connection: BaseDatabaseWrapper) -> bool:
 @lru_cache(maxsize=1)
 def _threads(_process: int) -> ThreadPoolExecutor:
     """Those of this process: a parent's did not survive the fork."""
-    return ThreadPoolExecutor(_MOST, thread_name_prefix="doh-aside")
+    is_child = hasattr(current_process(), "index")
+    return ThreadPoolExecutor(1 if is_child else _MOST, thread_name_prefix="doh-aside")
 
 
 @worker_process_shutdown.connect(dispatch_uid="doh.aside")

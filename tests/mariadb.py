@@ -50,7 +50,10 @@ def mariadb(folder: Path) -> Iterator[str]:
         yield f"mysql://root@127.0.0.1:{port}/mysql"
     finally:
         server.terminate()
-        server.wait(60)
+        try:
+            server.wait(60)
+        except subprocess.TimeoutExpired:
+            server.kill()
 
 
 def _answers(port: int) -> bool:

@@ -43,7 +43,10 @@ def rabbitmq(folder: Path) -> Iterator[str]:
     finally:
         if server.poll() is None:
             os.killpg(server.pid, signal.SIGTERM)
-            server.wait(60)
+            try:
+                server.wait(60)
+            except subprocess.TimeoutExpired:
+                os.killpg(server.pid, signal.SIGKILL)
         subprocess.run(["epmd", "-kill"], env=settings, capture_output=True, check=False)
 
 

@@ -26,7 +26,12 @@ _READY = "Ready to accept connections"
 _PR_SET_PDEATHSIG = 1
 #: Ports that this process has given away: whoever has one may not listen on it yet.
 _given: set[int] = set()
-_THROWAWAY = {"fsync": "off", "synchronous_commit": "off", "full_page_writes": "off"}
+_THROWAWAY = {
+    "fsync": "off",
+    "synchronous_commit": "off",
+    "full_page_writes": "off",
+    "autovacuum": "off",  # it would look at tables between two looks of a test
+}
 
 
 @contextmanager

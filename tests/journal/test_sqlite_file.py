@@ -8,6 +8,7 @@ from django.core.management import call_command
 from django.db import connections
 from django.utils import timezone
 
+from doh import again
 from doh.journal import Journal
 from doh.models import Batch, Delivery, Event, Hook, content_type_of
 from tests.app.models import Vehicle
@@ -39,8 +40,10 @@ def _migrated(tmp_path_factory, django_db_setup, django_db_blocker):
 
 
 @pytest.fixture
-def ledger(_migrated, django_db_blocker):
+def ledger(_migrated, django_db_blocker, monkeypatch):
     """The journal of the file, with eight hooks on vehicle 1; empty again afterwards."""
+    # Four that write at once to one file on a slow disk: none is to give up.
+    monkeypatch.setattr(again, "PATIENCE", 60.0)
     with django_db_blocker.unblock():
         owner = get_user_model().objects.using(FILE).create(username="ada")
         kind = content_type_of(Vehicle, FILE)

@@ -264,6 +264,7 @@ class Interleaving(RuleBasedStateMachine):
                 return
 
 
+@pytest.mark.timeout(1200)
 @pytest.mark.parametrize("kind", journal_kinds())
 def test_any_interleaving_keeps_the_invariant_and_settles_everything(kind, db):
     owner = get_user_model().objects.create(username="ada")

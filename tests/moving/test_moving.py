@@ -47,7 +47,8 @@ class Deployment:
         command["env"] |= self.variables
         done = subprocess.run(**command, check=False, stdout=subprocess.PIPE)
         broker = json.loads(done.stdout)["broker"]
-        assert not broker["error"]
+        if broker["error"]:
+            return {broker["error"]}
         return {queue for queue, number in broker["queues"].items() if number} - {DEAD_LETTER_QUEUE}
 
 

@@ -14,13 +14,13 @@ from doh.signals import hook_event
 from tests import marks
 from tests.app.models import Parcel, Vehicle
 from tests.celery_app import app
-from tests.workers import COLLECTION, wait_until
+from tests.workers import COLLECTION, ELEMENT, wait_until
 
 pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.workers]
 
 PATHS = ("/ok", "/status/500", "/status/410")
 LOUD = ("-c", "1", "-l", "DEBUG", "-E")
-QUEUES = "doh.element,doh.dead_letter"
+QUEUES = f"{ELEMENT},doh.dead_letter"
 
 
 class Wiretap:
@@ -92,6 +92,10 @@ def pages(port, workers):
         with urllib.request.urlopen(f"{address}{path}", timeout=30) as answer:
             return answer.read().decode()
 
+    def asked():
+        """What its workers have answered; those that are gone keep what they said."""
+        return json.loads(get("/api/workers?refresh=1"))
+
     def listening():
         try:
             return get("/healthcheck") == "OK"
@@ -100,6 +104,7 @@ def pages(port, workers):
 
     workers.until(listening, "flower")
     wait_until(lambda: "doh_tasks" in get("/api/tasks"), lambda: get("/api/tasks"))
+    wait_until(lambda: all("stats" in one for one in asked().values()), lambda: str(asked()))
     tasks = json.loads(get("/api/tasks"))
     paths = ["/workers", "/tasks", "/broker", "/metrics", "/api/workers?refresh=1", "/api/tasks"]
     paths += [f"/worker/{name}" for name in json.loads(get("/api/workers"))]
@@ -167,6 +172,7 @@ def test_nothing_that_celery_carries_gives_anything_away(
     settings.HOOK_COLLECTION_DELIVERER = "doh.deliverers.deliver_hooks_using_task"
     cause(bus, parcel)
     again.until(lambda: Event.objects.count() == 6 and settled(), "callable")
+    again.until(lambda: "Dead letter" in again.log("callable"), "callable")
     seen |= pages(port, running)
 
     secret = marks.all_marks(Hook.objects.all())
