@@ -73,6 +73,7 @@ def test_what_is_said_of_each_event_is_said_by_functions_that_migrate_created(ma
         "record_if_heard",
         "fan_out",
         "claim_batch",
+        "count_off",
     }
 
 

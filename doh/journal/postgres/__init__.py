@@ -9,7 +9,7 @@ from django.db import transaction
 from doh.journal.base import Journal
 from doh.journal.postgres.claiming import PostgresBatches, claim_batch
 from doh.journal.postgres.fanning import PostgresFanning, fan_out
-from doh.journal.postgres.flushing import PostgresFlushing
+from doh.journal.postgres.flushing import PostgresFlushing, count_off
 from doh.journal.postgres.functions import create
 from doh.journal.postgres.reading import PostgresReading
 from doh.journal.postgres.recording import PostgresRecords, is_heard, record
@@ -35,6 +35,7 @@ class PostgresJournal(
             is_heard(self.alias),
             fan_out(),
             claim_batch(),
+            count_off(),
         )
         with transaction.atomic(using=self.alias):
             create(self.alias, created)

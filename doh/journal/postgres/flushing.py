@@ -2,11 +2,13 @@
 
 from collections.abc import Collection, Mapping, Sequence
 from datetime import datetime
+from functools import cache
 from typing import Any, Final
 
 from doh.journal.among import bigints
 from doh.journal.flushing import OUTCOME_COLUMNS, FlushLedger, outcome_row
 from doh.journal.ledger import Ids
+from doh.journal.postgres.functions import Function
 from doh.journal.postgres.statements import Statements, table
 from doh.journal.records import Ring, Settled
 from doh.models import Batch, Delivery, Event
@@ -48,24 +50,26 @@ _LOCK: Final = """
     SELECT statement_timestamp() FROM {batch} WHERE id = %(id)s AND epoch = %(epoch)s FOR UPDATE
 """
 _END: Final = "DELETE FROM {batch} WHERE id = %(id)s AND epoch = %(epoch)s"
-# Locked in the order of their ids, as everywhere, and only then changed.
-_COUNT_OFF: Final = """
-    WITH firsts AS MATERIALIZED (
-        SELECT e.id, f.number, e.fanned_at IS NOT NULL AND e.pending = f.number AS is_last
-        FROM unnest(%(ids)s::bigint[], %(numbers)s::bigint[]) AS f(id, number)
-        JOIN {event} AS e ON e.id = f.id
-        ORDER BY e.id
-        FOR UPDATE OF e
+#: Ids are given in their order: this is where one stands among them.
+_NUMBER: Final = "(%(numbers)s::bigint[])[width_bucket(id, %(ids)s::bigint[])]"
+_IS_LAST: Final = f"fanned_at IS NOT NULL AND pending = {_NUMBER}"
+# Locked in the order of their ids, as everywhere, and only then changed. What is locked is not
+# joined to what is changed: PostgreSQL would read all of a ledger that is not large, twice.
+_COUNT_OFF: Final = f"""
+    WITH locked AS MATERIALIZED (
+        SELECT id FROM {{event}} WHERE id = ANY (%(ids)s::bigint[]) ORDER BY id FOR UPDATE
+    ), counted AS (
+        UPDATE {{event}}
+        SET pending = pending - {_NUMBER},
+            due_at = CASE WHEN {_IS_LAST} AND result_hook THEN %(now)s ELSE due_at END,
+            finished_at =
+                CASE WHEN {_IS_LAST} AND NOT result_hook THEN %(now)s ELSE finished_at END,
+            snapshot = CASE WHEN {_IS_LAST} AND NOT result_hook THEN NULL ELSE snapshot END
+        WHERE id = ANY (ARRAY (SELECT id FROM locked))
+        RETURNING id, fanned_at IS NOT NULL AND pending = 0 AND result_hook AS is_loud
     )
-    UPDATE {event} AS e
-    SET pending = e.pending - f.number,
-        due_at = CASE WHEN is_last AND result_hook THEN %(now)s ELSE due_at END,
-        finished_at = CASE WHEN is_last AND NOT result_hook THEN %(now)s ELSE finished_at END,
-        snapshot = CASE WHEN is_last AND NOT result_hook THEN NULL ELSE snapshot END
-    FROM firsts AS f
-    WHERE e.id = f.id
-    RETURNING e.id, is_last AND result_hook
-"""
+    SELECT id FROM counted WHERE is_loud
+"""  # noqa: S608
 
 
 class PostgresFlushing(Statements, FlushLedger):
@@ -79,9 +83,10 @@ class PostgresFlushing(Statements, FlushLedger):
         self._execute(_END.format(batch=table(Batch)), _named(ring))
 
     def _count_off(self, firsts: Mapping[int, int], now: datetime) -> tuple[int, ...]:
-        values = {"ids": bigints(firsts), "numbers": bigints(firsts.values()), "now": now}
-        rows = self._run(_COUNT_OFF.format(event=table(Event)), values)
-        return tuple(event_id for event_id, is_loud in rows if is_loud)
+        ids = sorted(firsts)
+        numbers = bigints(firsts[one] for one in ids)
+        rows = self._call(count_off(), {"ids": bigints(ids), "numbers": numbers, "now": now})
+        return tuple(event_id for (event_id,) in rows)
 
     def _insert_deliveries(self, settled: Sequence[Settled], now: datetime) -> Ids:
         return self._write(_INSERT, settled, now)
@@ -107,6 +112,17 @@ class PostgresFlushing(Statements, FlushLedger):
         sql = statement.format(delivery=table(Delivery), rows=_rows(alike))
         written = self._run(sql, values)
         return {(event_id, hook_id): pk for event_id, hook_id, pk in written}
+
+
+@cache
+def count_off() -> Function:
+    """Lower what events wait for, and say whose result hook is due."""
+    return Function(
+        "count_off",
+        _COUNT_OFF.format(event=table(Event)),
+        {"ids": "bigint[]", "numbers": "bigint[]", "now": "timestamptz"},
+        ["bigint"],
+    )
 
 
 def _named(ring: Ring) -> dict[str, int]:
