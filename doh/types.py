@@ -10,7 +10,7 @@ from typing import Final, NamedTuple
 
 #: Why a pair is cancelled whose hook is disabled when its turn comes.
 HOOK_DISABLED: Final = "the hook is disabled"
-#: Hooks of which a process keeps what took it time to open: 1 KB each.
+#: Hooks of which a process keeps what took it time to open: 0.9 KB each.
 KEPT_HOOKS: Final = 20_000
 #: Bytes of an answer's body that are read; the rest is not worth a worker's memory.
 BODY_LIMIT: Final = 16_384

@@ -75,7 +75,8 @@ def parse_target(url: str) -> Target:
     canonical = start + _encode(rest)
     if len(canonical) > MAX_TARGET:
         raise BadTargetError(f"the target, percent-encoded, is longer than {MAX_TARGET} characters")
-    return Target(canonical, *server)
+    # Nearly always the same text, which many keep beside it.
+    return Target(url if canonical == url else canonical, *server)
 
 
 @lru_cache(maxsize=_KEPT_SERVERS)

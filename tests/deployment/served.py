@@ -40,8 +40,7 @@ class Served:
 @contextmanager
 def demo() -> Iterator[Served]:
     """The demo after its story, left running; it must end well."""
-    command = [sys.executable, "-u", str(ROOT / "deploy" / "demo" / "run.py")]
-    command += ["--serve", "--limit", "200"]
+    command = [sys.executable, "-u", str(ROOT / "deploy" / "demo" / "run.py"), "--serve"]
     with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:
         try:
             yield _addresses(process)

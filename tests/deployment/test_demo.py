@@ -103,7 +103,7 @@ def start(tmp_path):
 
 
 def test_it_ends_by_itself_and_says_what_came_of_it(start):
-    demo = start("--limit", "200")
+    demo = start()
     assert demo.process.wait(PATIENCE) == 0, demo.output
     for line in ("retried and delivered", "hook disabled by 410", "dead letter", "11 of 11"):
         assert line in demo.output
@@ -130,7 +130,7 @@ def test_a_termination_in_the_middle_leaves_nothing(start):
 
 
 def test_left_running_it_shows_a_save_in_the_admin_arrive_and_ends_with_ctrl_c(start):
-    demo = start("--serve", "--limit", "200")
+    demo = start("--serve")
     demo.until("Ctrl-C ends it.")
     admin, flower = (
         re.search(rf"{name}\s+(http\S+)", demo.output)[1] for name in ("admin", "Flower")

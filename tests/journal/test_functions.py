@@ -5,7 +5,7 @@ import re
 
 import pytest
 from django.core.management import call_command
-from django.db import ProgrammingError, connection
+from django.db import ProgrammingError, connection, transaction
 from django.test.utils import CaptureQueriesContext
 from django.utils import timezone
 
@@ -190,6 +190,43 @@ def test_the_oldest_of_many_events_are_taken_where_statistics_know_of_none(event
     events(5_000)
     fan_out_at_once(get_journal(), limit=1)  # For the plan, which reads the catalog.
     assert touched(lambda: fan_out_at_once(get_journal(), limit=1)) < 100
+
+
+@pytest.fixture(params=["by the function", "by the statement"])
+def _either_way(request):
+    """With the functions, and without."""
+    if request.param == "by the statement":
+        request.getfixturevalue("none_there")
+
+
+@pytest.mark.usefixtures("_either_way")
+def test_outcomes_are_counted_off_without_a_look_at_all_events(events, make_hooks, make_event):
+    """The ledger is of a size at which PostgreSQL would rather read it than go by an index."""
+    journal = get_journal()
+    make_hooks(1)
+    events(5_000)
+    Event.objects.update(finished_at=timezone.now(), due_at=None)
+    for _ in range(200):
+        make_event()
+    analyze()
+    (ring,) = fan_out_at_once(journal, limit=200, most=200, size=200).rings
+    claim = journal.claim_batch(ring, LEASE)
+    with transaction.atomic():
+        before = read_in_whole(Event)
+        found = journal.flush(claim.ring, [settled(one) for one in claim.owed], done=True)
+        assert read_in_whole(Event) == before
+    assert len(found.written) == 200
+    assert not Event.objects.filter(finished_at=None).exists()
+
+
+def read_in_whole(model):
+    """How often this transaction has read all of a table."""
+    with connection.cursor() as cursor:
+        cursor.execute(
+            "SELECT seq_scan FROM pg_stat_xact_user_tables WHERE relname = %s",
+            [model._meta.db_table],
+        )
+        return cursor.fetchone()[0]
 
 
 def test_another_database_than_the_ledgers_gets_none(none_there):

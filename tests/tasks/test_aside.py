@@ -1,10 +1,14 @@
 """The connections that tasks keep open beside them."""
 
+import threading
+from types import SimpleNamespace
+
 import psycopg
 import pytest
 from django.db import connection
 
 from doh.models import Hook
+from doh_tasks import aside
 from doh_tasks.aside import _run
 
 pytestmark = pytest.mark.django_db(transaction=True)
@@ -43,3 +47,18 @@ def test_a_connection_that_was_closed_here_is_opened_again(questions):
     connection.connection.close()
     assert _run(Hook.objects.exists) is False
     assert questions == [False]
+
+
+@pytest.mark.parametrize(("process", "most"), [(SimpleNamespace(index=0), 1), (object(), 8)])
+def test_a_prefork_child_has_one_thread_and_one_connection_and_others_have_several(
+    process, most, monkeypatch
+):
+    monkeypatch.setattr(aside, "current_process", lambda: process)
+    meeting = threading.Barrier(most)
+    with aside._threads.__wrapped__(0) as pool:
+        waiting = [pool.submit(meeting.wait, 60) for _ in range(most)]
+        assert sorted(one.result() for one in waiting) == list(range(most))
+        assert len(pool._threads) == most
+        for done in [pool.submit(threading.get_ident) for _ in range(50)]:
+            done.result()
+        assert len(pool._threads) == most

@@ -93,6 +93,7 @@ def test_a_message_that_comes_again_or_late_does_nothing(bus, many, broker, rece
     running.until(lambda: running.log("element").count("succeeded in") == done, "element")
     held = ("doh.element", "doh.element_slow", "unacked_index")
     running.until(lambda: not broker.exists(*held), "element")
+    assert running.log("element").count("succeeded in") == done
     assert len(receiver.posts) == 20
 
 
