@@ -6,7 +6,7 @@ No database, no broker, no signing, no retries: what libcurl does from one Pytho
 import selectors
 import socket
 import time
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from typing import Any
 
 import pycurl
@@ -17,9 +17,9 @@ from doh_tasks.pump.sockets import Sockets
 Prepared = tuple[str, bytes, list[str]]
 
 
-def prepared(requests: Iterable[Request]) -> list[Prepared]:
+def prepared(requests: Iterable[Request]) -> Iterator[Prepared]:
     """Requests in the form in which libcurl takes them."""
-    return [(one.url, one.body, [*one.lines, "Expect:"]) for one in requests]
+    return ((one.url, one.body, [*one.lines, "Expect:"]) for one in requests)
 
 
 #: Up to so many in flight, one call for all of them and select(2) is the quickest way there is.
@@ -54,13 +54,13 @@ class Bare:
             self._turn = self._turn_many
             self._multi.setopt(pycurl.M_SOCKETFUNCTION, self._sockets.on_change)
 
-    def run(self, requests: list[Prepared], enough: int | None = None) -> float:
+    def run(self, requests: Iterable[Prepared], enough: int) -> float:
         """POST them all; returns the seconds that it took, until ``enough`` of them were over."""
-        handles = [self._handle() for _ in range(min(self._in_flight, len(requests)))]
+        handles = [self._handle() for _ in range(self._in_flight)]
         idle = handles.copy()
         start = time.perf_counter()
         todo = iter(requests)
-        left = len(requests) if enough is None else enough
+        left = enough
         while left > 0:
             while idle and (one := next(todo, None)) is not None:
                 self._start(idle.pop(), one)

@@ -18,9 +18,9 @@ DATABASE = "peer"
 TOPIC = "vehicles.Vehicle/update"
 
 
-def rates(work: str, receiver: Receiver, number: int, repeat: int) -> Series:
-    """POSTs per second of the peer: one save to many hooks, or many saves to one."""
-    return Series.of([one["rate"] for one in _ask(work, receiver, number, repeat)])
+def rate(work: str, receiver: Receiver, number: int) -> float:
+    """POSTs per second of the peer, warm: one save to many hooks, or many saves to one."""
+    return _ask(work, receiver, number, 2)[-1]["rate"]
 
 
 def saves(receiver: Receiver, number: int, repeat: int) -> Series:

@@ -17,11 +17,9 @@ from doh_tasks.pump.pump import Pump
 from tests.bench import stage
 from tests.bench.bare import Bare, Prepared
 from tests.bench.figures import Figure, Series
-from tests.bench.run import Run, requests_of
+from tests.bench.run import IN_FLIGHT, Run, requests_of
 
 LEASE: Final = 600.0
-#: Transfers of the bare loop in the air.
-IN_FLIGHT: Final = 200
 FAN_OUT: Final = "collect: find the hooks, write the batches"
 CLAIM: Final = "claim a batch"
 PREPARE: Final = "read its hooks, check their targets, open their secrets"
@@ -105,7 +103,7 @@ def _clocks() -> _Spent:
 def _bare(requests: list[Prepared], spent: _Spent, name: str, *, like_ours: bool) -> None:
     loop = Bare(IN_FLIGHT, like_ours=like_ours)
     with _adding(spent, name):
-        loop.run(requests)
+        loop.run(requests, len(requests))
     loop.close()
 
 

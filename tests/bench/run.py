@@ -2,7 +2,7 @@
 
 import os
 import time
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from multiprocessing import get_context
@@ -77,6 +77,8 @@ def resized(scale: Scale, sizes: Iterable[str]) -> Scale:
 
 #: Plain receivers, on as many loopback addresses.
 HOSTS = 100
+#: Requests that a bare loop has under way: more make it no faster.
+IN_FLIGHT = 200
 
 
 @dataclass(frozen=True, slots=True)
@@ -103,27 +105,35 @@ class Run:
 def bare_rate(requests: list[Prepared], in_flight: int, **options: object) -> float:
     """Requests per second of a bare loop with connections of its own."""
     loop = Bare(in_flight, **options)  # type: ignore[arg-type]
-    rate = len(requests) / loop.run(requests)
+    rate = len(requests) / loop.run(requests, len(requests))
     loop.close()
     return rate
 
 
-def bare_rates(requests: list[Prepared], in_flight: int) -> float:
+def bare_rates(requests: list[Prepared]) -> float:
     """Requests per second of as many bare loops at once as there are cores: what they can make."""
-    fork = get_context("fork")  # So that the requests need not be sent to the others.
-    rates = fork.SimpleQueue()
+    rates = on_each_core(lambda _core, _cores: bare_rate(requests, IN_FLIGHT))
+    return len(rates) * min(rates)
 
-    def loop() -> None:
-        rates.put(bare_rate(requests, in_flight))
 
-    loops = [fork.Process(target=loop) for _ in range(os.cpu_count() or 1)]
-    for one in loops:
+def on_each_core(work: Callable[[int, int], float]) -> list[float]:
+    """What a piece of work says in as many processes at once as there are cores.
+
+    It is told which of them it is, and how many there are.
+    """
+    fork = get_context("fork")  # So that what the work needs has not to be sent to the others.
+    said = fork.SimpleQueue()
+    cores = os.cpu_count() or 1
+    processes = [
+        fork.Process(target=lambda core=core: said.put(work(core, cores))) for core in range(cores)
+    ]
+    for one in processes:
         one.start()
-    for one in loops:
+    for one in processes:
         one.join()
         if one.exitcode:
-            raise SystemExit("a bare loop failed; see above")
-    return len(loops) * min(rates.get() for _ in loops)
+            raise SystemExit("what was to run on each core failed; see above")
+    return [said.get() for _ in processes]
 
 
 def requests_of(vehicles: Iterable[Vehicle]) -> list[Prepared]:
@@ -139,7 +149,7 @@ def requests_of(vehicles: Iterable[Vehicle]) -> list[Prepared]:
                 work = None if claim is None else prepare(journal, claim, dump_for)
                 requests += [] if work is None else [job.request() for job in work.jobs]
     stage.forget_events()
-    return prepared(requests)
+    return list(prepared(requests))
 
 
 def fanned_out(vehicle: Vehicle, receiver: Receiver, number: int) -> tuple[float, float]:

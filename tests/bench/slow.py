@@ -70,7 +70,7 @@ def _beside(
 
 def _loop(requests: list[Prepared], kinds: list[str]) -> None:
     loop = Bare(IN_THE_AIR)
-    loop.run(requests, enough=len(kinds) - kinds.count(_NEVER))
+    loop.run(requests, len(kinds) - kinds.count(_NEVER))
     loop.close()
 
 

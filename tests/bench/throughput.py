@@ -1,20 +1,26 @@
 """P1, P2 and P5: how many POSTs per second, end to end through Celery."""
 
 import time
-from collections.abc import Callable, Iterator
+from collections import Counter
+from collections.abc import Callable, Iterable, Iterator, Mapping
 
 from django.db import transaction
 
 from doh.models import Delivery
-from tests.bench import peer, stage
+from tests.bench import least, peer, stage
 from tests.bench.bare import Prepared
 from tests.bench.figures import Figure, Series, at_least, at_most
 from tests.bench.receiver import Receiver
-from tests.bench.run import Run, bare_rate, bare_rates, check, fanned_out, requests_of
+from tests.bench.run import (
+    IN_FLIGHT,
+    Run,
+    bare_rate,
+    bare_rates,
+    check,
+    fanned_out,
+    requests_of,
+)
 from tests.bench.watching import Peak, Spent
-
-#: Requests that the yardstick has under way: more make it no faster.
-IN_FLIGHT = 200
 
 
 def p1(run: Run) -> Iterator[Figure]:
@@ -26,27 +32,28 @@ def p1(run: Run) -> Iterator[Figure]:
         stage.hook_up([bus], stage.targets(receiver, number))
         requests = requests_of([bus])
         with run.stage.workers():
-            spent = Spent(run.stage.roots())
-            logged = stage.wal()
-            yardstick, ours = _in_turn(
+            meter = Meter(run.stage.roots())
+
+            def deliver() -> float:
+                with meter:
+                    return fanned_out(bus, receiver, number)[0]
+
+            yardstick, ours, theirs, lowest = _in_turn(
                 run.repeat,
                 lambda: _bare(requests, receiver),
-                lambda: fanned_out(bus, receiver, number)[0],
+                deliver,
+                lambda: peer.rate("fanout", receiver, run.scale.peer),
+                lambda: least.rate(bus, receiver, number),
             )
-            costs = spent.seconds()
-            logged = stage.wal() - logged
-            stored = stage.size_of(Delivery)
-        most = Series.of([bare_rates(requests, IN_FLIGHT) for _ in range(run.repeat)])
-        theirs = peer.rates("fanout", receiver, run.scale.peer, run.repeat)
+        most = Series.of([bare_rates(requests) for _ in range(run.repeat)])
     what = f"one event to {number:,} hooks"
     yield at_least(0.4, "P1", what, "POST/s", ours, "bare CurlMulti loop", yardstick)
     beside = f"django-webhook, {run.scale.peer:,} hooks"
     yield at_least(200, "P1", what, "POST/s", ours, beside, theirs)
-    posts = number * run.repeat
+    what = "the least: read hooks, sign, POST, write outcomes; a loop on each core"
+    yield Figure("P1", what, "POST/s", lowest, beside, theirs)
     yield Figure("P1", "a bare loop on each core, and nothing else", "POST/s", most)
-    yield from _costs("P1", "POST", costs, posts)
-    yield Figure("P1", "WAL for one POST", "bytes", Series.of([logged / posts]))
-    yield Figure("P1", "ledger on disk for one POST", "bytes", Series.of([stored / posts]))
+    yield from meter.figures("P1", "POST", number * run.repeat)
 
 
 def p2(run: Run) -> Iterator[Figure]:
@@ -59,23 +66,22 @@ def p2(run: Run) -> Iterator[Figure]:
         with transaction.atomic():
             requests = requests_of(buses)
         with run.stage.workers():
-            spent = Spent(run.stage.roots())
-            yardstick, ours = _in_turn(
-                min(3, run.repeat),
+            meter = Meter(run.stage.roots())
+            yardstick, ours, theirs = _in_turn(
+                run.repeat,
                 lambda: _bare(requests, receiver),
-                lambda: _at_once(buses, receiver),
+                lambda: _at_once(buses, receiver, meter),
+                lambda: peer.rate("events", receiver, run.scale.peer),
             )
-            costs = spent.seconds()
             few = buses[: max(run.scale.peer, 1)]
-            stream = Series.of([_stream(few, receiver) for _ in range(min(3, run.repeat))])
-        theirs = peer.rates("events", receiver, run.scale.peer, run.repeat)
+            stream = Series.of([_stream(few, receiver) for _ in range(run.repeat)])
     what = f"{number:,} events to one hook each, from their COMMIT"
     yield at_least(0.2, "P2", what, "POST/s", ours, "bare CurlMulti loop", yardstick)
     beside = f"django-webhook, {run.scale.peer:,} events"
     yield at_least(100, "P2", what, "POST/s", ours, beside, theirs)
     what = f"a stream of {len(few):,} saves in autocommit, one hook each"
     yield Figure("P2", what, "POST/s", stream, beside, theirs)
-    yield from _costs("P2", "event (PostgreSQL: its save too)", costs, number * len(ours.values))
+    yield from meter.figures("P2", "event from its COMMIT", number * run.repeat)
 
 
 def p5(run: Run) -> Iterator[Figure]:
@@ -108,6 +114,36 @@ def p5(run: Run) -> Iterator[Figure]:
     yield at_most(2, "P5", f"{what}: until the first arrives", "s", Series.of(firsts[-1:]))
 
 
+class Meter:
+    """Adds up what a piece of work costs, each time that it is done: CPU by process, and bytes."""
+
+    def __init__(self, roots: Mapping[str, Iterable[int]]) -> None:
+        self._roots = roots
+        self._cpu: Counter[str] = Counter()
+        self._logged = self._stored = 0.0
+
+    def __enter__(self) -> None:
+        self._spent = Spent(self._roots)
+        self._before = stage.wal(), stage.size_of(Delivery)
+
+    def __exit__(self, *_: object) -> None:
+        logged, stored = self._before
+        self._logged += stage.wal() - logged
+        self._stored += stage.size_of(Delivery) - stored
+        self._cpu.update(self._spent.seconds())
+
+    def figures(self, goal: str, of: str, number: int) -> Iterator[Figure]:
+        """What the arithmetic of docs/scaling.md starts from: each of so many cost that much."""
+        for name, seconds in self._cpu.items():
+            yield _one(goal, f"CPU for one {of}: {name}", "µs", seconds / number * 1e6)
+        yield _one(goal, f"WAL for one {of}", "bytes", self._logged / number)
+        yield _one(goal, f"ledger on disk for one {of}", "bytes", self._stored / number)
+
+
+def _one(goal: str, what: str, unit: str, value: float) -> Figure:
+    return Figure(goal, what, unit, Series.of([value]))
+
+
 def _bare(requests: list[Prepared], receiver: Receiver) -> float:
     """POSTs per second of a bare loop; the receiver has written all of them down."""
     receiver.forget()
@@ -116,30 +152,22 @@ def _bare(requests: list[Prepared], receiver: Receiver) -> float:
     return rate
 
 
-def _in_turn(
-    times: int, yardstick: Callable[[], float], ours: Callable[[], float]
-) -> tuple[Series, Series]:
-    """Both sides alternately: a machine among others is quicker in one minute than in the next."""
-    pairs = [(yardstick(), ours()) for _ in range(times)]
-    return Series.of([one for one, _ in pairs]), Series.of([one for _, one in pairs])
+def _in_turn(times: int, *sides: Callable[[], float]) -> list[Series]:
+    """Several sides by turns: a machine among others is quicker in one minute than in the next."""
+    rounds = [[side() for side in sides] for _ in range(times)]
+    return [Series.of(found) for found in zip(*rounds, strict=True)]
 
 
-def _costs(goal: str, of: str, costs: dict[str, float], number: int) -> Iterator[Figure]:
-    """CPU by process: what the arithmetic of docs/scaling.md starts from."""
-    for name, seconds in costs.items():
-        each = Series.of([seconds / number * 1e6])
-        yield Figure(goal, f"CPU for one {of}: {name}", "µs", each)
-
-
-def _at_once(buses: list, receiver: Receiver) -> float:
+def _at_once(buses: list, receiver: Receiver, meter: Meter) -> float:
     """POSTs per second from the COMMIT of a transaction that saved them all."""
     receiver.forget()
     with transaction.atomic():
         for bus in buses:
             bus.save()
     start = time.time()
-    receiver.wait_for(len(buses))
-    return _rate_since(start, buses, receiver)
+    with meter:
+        receiver.wait_for(len(buses))
+        return _rate_since(start, buses, receiver)
 
 
 def _stream(buses: list, receiver: Receiver) -> float:
