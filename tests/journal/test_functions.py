@@ -192,6 +192,18 @@ def test_the_oldest_of_many_events_are_taken_where_statistics_know_of_none(event
     assert touched(lambda: fan_out_at_once(get_journal(), limit=1)) < 100
 
 
+def test_the_oldest_of_many_events_are_taken_where_there_are_no_statistics(events):
+    with connection.cursor() as cursor:  # What is known of a column goes with its type.
+        cursor.execute("TRUNCATE doh_event")
+        for column in ("due_at", "fanned_at", "finished_at"):
+            cursor.execute(f"ALTER TABLE doh_event ALTER {column} TYPE timestamptz")
+        for column, kind in (("epoch", "int"), ("deliverer", "varchar(255)")):
+            cursor.execute(f"ALTER TABLE doh_event ALTER {column} TYPE {kind}")
+    events(20_000)
+    fan_out_at_once(get_journal(), limit=1)
+    assert touched(lambda: fan_out_at_once(get_journal(), limit=1)) < 100
+
+
 @pytest.fixture(params=["by the function", "by the statement"])
 def _either_way(request):
     """With the functions, and without."""

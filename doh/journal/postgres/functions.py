@@ -20,10 +20,12 @@ from django.db.models import Model
 
 # The plan must suit whatever values and however many rows. To read all of a table is the quickest
 # way while that is empty, and would stay in use when it has filled. So a function joins no table
-# to another by choice of the planner's, and has one index to find rows by.
+# to another by choice of the planner's, and has one index to find rows by, in its order: a bitmap
+# would be made of all the events of a burst for each few of them, those that are done included.
 _DEFINITION: Final = """
 CREATE OR REPLACE FUNCTION {name}({takes}) RETURNS TABLE ({gives}) LANGUAGE plpgsql
-SET plan_cache_mode = force_generic_plan SET enable_seqscan = off AS $doh$
+SET plan_cache_mode = force_generic_plan SET enable_seqscan = off
+SET enable_bitmapscan = off AS $doh$
 #variable_conflict use_column
 BEGIN
     RETURN QUERY {statement};
