@@ -66,10 +66,10 @@ test-databases: $(READY)  ## Run the journal's contract on SQLite, on MariaDB (D
 	$(BIN)/python tests/mariadb.py .demo/services -- $(BIN)/python -X dev -m pytest tests/journal tests/importing
 	DOH_TEST_REPEATABLE_READ=1 $(THROWAWAY) $(BIN)/python -X dev -m pytest $(REPEATABLE_READ_TESTS)
 
-bench: $(PLOTS)  ## Measure everything beside its yardsticks (45 min, a quiet machine, Debian's nginx; ARGS="--only P1,P3")
+bench: $(PLOTS)  ## Measure everything beside its yardsticks (50 min, a quiet machine, Debian's nginx; ARGS="--only P1,P3")
 	$(BENCH) -m tests.bench $(ARGS)
 
-bench-docs: $(PLOTS)  ## Measure everything, or ARGS="--only P1,P4", and write what was found into docs (45 min, a quiet machine)
+bench-docs: $(PLOTS)  ## Measure everything, or ARGS="--only P1,P4", and write what was found into docs (50 min, a quiet machine)
 	$(BENCH) -m tests.bench --docs $(ARGS)
 
 bench-pools: $(PLOTS)  ## Compare the pools of Celery's workers (10 min)
