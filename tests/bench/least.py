@@ -1,7 +1,7 @@
 """The least that a deliverer of webhooks does: read hooks, sign, POST, write what came of it.
 
-A bare loop on each core that does all of that itself: no broker, no claims, no guard, and nothing
-that would be known after a crash. No deliverer that does more makes more of a machine.
+A bare loop on each core that does all of that itself: no broker, no claims, no guard, and a crash
+would lose what is under way. No deliverer that does more makes more of a machine.
 """
 
 import time

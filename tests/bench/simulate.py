@@ -156,7 +156,7 @@ def tell(rate: float, costs: Costs) -> str:
         *(f"  {name:<36}{capacity:>10,.0f}" for name, capacity in capacities.items()),
         f"breaks first: {minute.busiest}, at {minute.load:.0%} now",
         f"a minute with one second of three times the rate: {burst}",
-        f"with a tenth less than the bare need ({smaller.element:,} processes): {backlog}",
+        f"with element processes for less than the rate ({smaller.element:,}): {backlog}",
     ]
     return "\n".join(lines)
 
