@@ -1,12 +1,13 @@
 """Pruning: settled events after their time, and the hooks of objects that are gone."""
 
+from bisect import bisect_left
 from collections.abc import Collection, Iterator
 from datetime import datetime
 
 from django.apps import apps
 from django.core.exceptions import ValidationError
 from django.db import transaction
-from django.db.models import Exists, OuterRef, Q
+from django.db.models import Exists, Max, Min, OuterRef, Q
 from django.utils.connection import ConnectionDoesNotExist
 
 from doh.again import again
@@ -27,11 +28,15 @@ class PruneLedger(Ledger):
         many rows those were, zero when there are no more. An event stays as it is while it is
         owed to somebody.
         """
+        end = self._first_since(before)
         with transaction.atomic(using=self.alias):
             rows = self._events().filter(
-                ~Exists(self._waiting(event_id=OuterRef("pk"))), finished_at__lt=before, pending=0
+                ~Exists(self._waiting(event_id=OuterRef("pk"))),
+                pk__lt=end,
+                finished_at__lt=before,
+                pending=0,
             )
-            found = self._lock(rows.order_by("finished_at"), skip=True)
+            found = self._lock(rows.order_by("pk"), skip=True)
             ids = list(found.values_list("pk", flat=True)[:limit])
             number = self._prune_deliveries(ids, limit)
             kept = self._deliveries().filter(event_id=OuterRef("pk"))
@@ -52,6 +57,21 @@ class PruneLedger(Ledger):
                 break
         Hook.objects.using(self.alias).filter(pk__in=ids).delete()
         return len(ids)
+
+    def _first_since(self, moment: datetime) -> int:
+        """The id of the first event since a moment, or one past all of them.
+
+        Events get their ids as they occur, or nearly so; a search among ids needs no index that
+        every event would have to be entered in as it ends.
+        """
+        rows = self._events().order_by("pk").values_list("occurred_at", flat=True)
+        ends = self._events().aggregate(first=Min("pk"), last=Max("pk"))
+        if ends["last"] is None:
+            return 0
+        ids = range(ends["first"], ends["last"] + 1)
+        # None is left where somebody prunes the last of them meanwhile.
+        since = bisect_left(ids, moment, key=lambda pk: rows.filter(pk__gte=pk).first() or moment)
+        return ids.start + since
 
     def _prune_deliveries(self, event_ids: Collection[int], limit: int) -> int:
         rows = self._deliveries().filter(event_id__in=event_ids).order_by("event_id", "hook_id")

@@ -27,9 +27,10 @@ _EVENTS = """
         result_hook, payload, error, occurred_at, epoch, tries, hooks_until, fanned_to, fanned_at,
         pending, finished_at)
     SELECT 'evt_' || n, %(kind)s, 'vehicles.vehicle', n %% 1000, 'changed', 'default',
-        'doh.deliverers.base.HooksDeliverer', false, '{}', '', %(now)s - n * interval '0.1 s', 1, 0,
-        1, 1, %(now)s, 0, %(now)s - n * interval '0.1 s'
-    FROM generate_series(1, %(events)s) AS n
+        'doh.deliverers.base.HooksDeliverer', false, '{}', '', at, 1, 0, 1, 1, %(now)s, 0, at
+    FROM generate_series(1, %(events)s) AS n,
+        LATERAL (SELECT %(now)s - (%(events)s - n) * interval '0.1 s' AS at) AS moment
+    ORDER BY n
 """
 _DELIVERIES = """
     INSERT INTO doh_delivery (event_id, hook_id, status, attempts, due_at, status_code, detail,
@@ -141,6 +142,12 @@ def prune(limit: int) -> None:
     """One step of pruning: everything of the ledger is old enough."""
     journal = get_journal()
     journal.prune(journal.now() + timedelta(seconds=1), limit)
+
+
+def prune_nothing() -> None:
+    """One step of pruning where nothing of the ledger is old enough."""
+    before = Event.objects.earliest("pk").occurred_at
+    assert get_journal().prune(before, 1_000) == 0
 
 
 def p6(run: Run) -> Iterator[Figure]:

@@ -48,6 +48,7 @@ def touched(work) -> int:
         pytest.param(lambda: ledger.due_scan(2 * DUE), 50 * DUE, id="due scan: 50 a row"),
         pytest.param(ledger.sweep, 100, id="sweep with nothing to do: 100 in all"),
         pytest.param(lambda: ledger.prune(1_000), 60 * 1_000, id="a step of pruning: 60 a row"),
+        pytest.param(ledger.prune_nothing, 200, id="pruning with nothing to prune: 200 in all"),
     ],
 )
 def test_it_touches_what_it_needs(large, work, bound):
@@ -76,3 +77,15 @@ def test_an_event_is_entered_in_few_indexes(large):
             "doh_event_pkey",
             "doh_event_uid",
         ]
+
+
+def test_the_end_of_an_event_is_written_beside_it_and_entered_nowhere(large):
+    """It changes no column of an index, so what it needs is room on the page of its event."""
+    with connection.cursor() as cursor:
+        cursor.execute(
+            "SELECT indexdef FROM pg_indexes WHERE tablename = 'doh_event'"
+            " AND indexdef ~ 'finished_at|pending|snapshot'"
+        )
+        assert not cursor.fetchall()
+        cursor.execute("SELECT reloptions FROM pg_class WHERE relname = 'doh_event'")
+        assert cursor.fetchall() == [(["fillfactor=70"],)]

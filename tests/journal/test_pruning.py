@@ -21,7 +21,10 @@ def dead(owed):
 
 
 def age():
-    Event.objects.exclude(finished_at=None).update(finished_at=timezone.now() - timedelta(days=60))
+    """Let all that there is be of long ago, but for what is not finished."""
+    past = timezone.now() - timedelta(days=60)
+    Event.objects.update(occurred_at=past)
+    Event.objects.exclude(finished_at=None).update(finished_at=past)
 
 
 def before():
@@ -153,7 +156,7 @@ def test_pruning_takes_finished_events_with_all_that_is_theirs(journal, make_eve
     ]
     journal.flush(claim.ring, outcomes, done=True)
     past = timezone.now() - timedelta(days=60)
-    Event.objects.exclude(pk=fresh.pk).update(finished_at=past)
+    Event.objects.exclude(pk=fresh.pk).update(occurred_at=past, finished_at=past)
     assert journal.prune(timezone.now() - timedelta(days=30), 10) == 3
     assert not Event.objects.filter(pk=old.pk).exists()
     assert not Delivery.objects.filter(event_id=old.pk).exists()

@@ -30,7 +30,7 @@ def old_events():
     kind = content_type_of(Vehicle)
     events = Event.objects.bulk_create(
         Event(content_type_id=kind.pk, label="app.vehicle", object_id="1", action="changed",
-              using="default", finished_at=long_ago, pending=0)
+              using="default", occurred_at=long_ago, finished_at=long_ago, pending=0)
         for _ in range(OLD)
     )  # fmt: skip
     Delivery.objects.bulk_create(
