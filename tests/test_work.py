@@ -71,7 +71,8 @@ def test_old_events_and_the_hooks_of_deleted_objects_are_pruned(hook_on, receive
     hook_on(parcel)
     kept = hook_on(other)
     parcel.save()
-    Event.objects.update(finished_at=timezone.now() - timedelta(days=60))
+    long_ago = timezone.now() - timedelta(days=60)
+    Event.objects.update(occurred_at=long_ago, finished_at=long_ago)
     parcel.delete()
     assert work() == "Everything due is done; 3 rows pruned.\n"
     assert Hook.objects.get() == kept

@@ -102,7 +102,7 @@ class Loop:
 
     def _order(self, order: Callable[[], None]) -> None:
         self._orders.append(order)
-        with suppress(BlockingIOError):  # It is ringing already.
+        with suppress(OSError):  # It is ringing already, or the thread has ended meanwhile.
             self._bell.send(b"!")
 
     # In the loop's thread

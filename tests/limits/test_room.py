@@ -43,6 +43,12 @@ def test_what_is_held_until_its_slot_takes_no_room_and_is_handed_back_at_the_end
     assert pump.wait_for_room(0)
 
 
+def test_a_pump_that_has_ended_may_be_told_to_end(pump):
+    """Its loop may be over before whoever ends it has rung."""
+    pump.stop(1)
+    pump.stop(1)
+
+
 def test_outcomes_beside_a_straggler_are_written_at_once_when_somebody_waits_for_room(
     pump, make_work, receiver, monkeypatch
 ):
