@@ -127,6 +127,18 @@ def test_a_flush_written_twice_counts_once(journal, batch):
     assert Attempt.objects.count() == 2
 
 
+def test_of_a_large_flush_only_what_is_not_there_yet_counts(journal, make_event, make_hooks):
+    make_hooks(100)
+    make_event()
+    (ring,) = fan_out(journal)
+    claim = journal.claim_batch(ring, LEASE)
+    outcomes = [waiting(one) for one in claim.owed]
+    assert len(journal.flush(claim.ring, outcomes[:60], done=False).written) == 60
+    assert len(journal.flush(claim.ring, outcomes[40:], done=True).written) == 40
+    assert (Delivery.objects.count(), Attempt.objects.count()) == (100, 100)
+    assert Event.objects.get().pending == 0
+
+
 def test_a_retry_written_twice_counts_once(journal, batch):
     claim = journal.claim_batch(batch, LEASE)
     journal.flush(claim.ring, [waiting(claim.owed[0])], done=False)

@@ -34,14 +34,26 @@ def is_free(pk):
     return together(look) != [[]]
 
 
+def among_many_others(pk):
+    """Fill the ledger with events like one, so that PostgreSQL might rather go by their places."""
+    (one,) = Event.objects.filter(pk=pk).values()
+    del one["id"], one["uid"]
+    one |= {"pending": 0, "finished_at": timezone.now()}
+    Event.objects.bulk_create(Event(**one) for _ in range(10_000))
+    if connection.vendor == "postgresql":
+        with connection.cursor() as cursor:
+            cursor.execute("VACUUM doh_event")
+
+
 def test_flushes_lock_their_events_in_one_order(journal, make_event):
     """Without it two of them could each wait for what the other one has."""
     if not connection.features.has_select_for_update_skip_locked:
         pytest.skip("the server has no SKIP LOCKED")
     now = timezone.now()
     first, held, last = (make_event(fanned_at=now, due_at=None, pending=1).pk for _ in range(3))
+    among_many_others(first)
     for pk in (first, held):  # So that they lie behind the last one.
-        Event.objects.filter(pk=pk).update(error="moved")
+        Event.objects.filter(pk=pk).update(object_id="moved")
     pairs = [Pair(pk, 1) for pk in (last, first, held)]
     batch = Batch.objects.create(pairs=dump_pairs(pairs), due_at=now)
     claim = journal.claim_batch(Ring(batch.pk, 0), LEASE)
@@ -53,7 +65,7 @@ def test_flushes_lock_their_events_in_one_order(journal, make_event):
         assert is_free(last)
     thread.join()
     assert [one.fenced for one in found] == [False]
-    assert Event.objects.filter(pending=0, finished_at__isnull=False).count() == 3
+    assert not Event.objects.exclude(pending=0, finished_at__isnull=False).exists()
 
 
 def test_of_two_flushes_at_once_the_later_one_finishes_the_event(journal, make_event, make_hooks):

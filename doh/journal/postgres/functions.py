@@ -45,12 +45,14 @@ class Function:
     """A statement, its values and the types of those, and the types of what it returns.
 
     All types are PostgreSQL's. ``title`` is what people see of it in the database's statistics.
+    ``otherwise`` is what to say where it is missing, if its statement needs how a function runs.
     """
 
     title: str
     statement: str
     takes: Mapping[str, str]
     gives: Sequence[str]
+    otherwise: str | None = None
 
     @cached_property
     def name(self) -> str:

@@ -22,7 +22,7 @@ class Statements(Ledger):
     def _call(self, function: Function, values: Any) -> list[tuple[Any, ...]]:
         """Run a statement by its function, where there is one."""
         if not is_usable(self.alias, function):
-            return self._run(function.statement, values)
+            return self._run(function.otherwise or function.statement, values)
         try:
             return self._run(function.call, values)
         except ProgrammingError:
