@@ -38,6 +38,16 @@ class FanningLedger(EventLedger):
         traces = frozenset(event.traceparent for event in events if event.traceparent)
         return FannedOut(len(events), traces, tuple(rings))
 
+    def begins_fresh(self, deliverer: str) -> bool:
+        """Whether what is due first is an event that `fan_out_at_once` takes.
+
+        If not, it was claimed before or is another deliverer's, and would wait for ever while
+        fresh ones never cease.
+        """
+        due = self._events().filter(fanned_at=None, finished_at=None, due_at__lte=self.now())
+        first = due.order_by("due_at").values_list("epoch", "deliverer")[:1]
+        return list(first) == [(0, deliverer)]
+
     def _fresh(self, deliverer: str, limit: int) -> tuple[list[EventClaim], datetime] | None:
         """Lock due events of a deliverer that nobody has claimed yet; the database's time, too."""
         now = self.now()

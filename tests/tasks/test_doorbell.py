@@ -91,6 +91,24 @@ def test_a_collection_to_which_events_never_cease_to_come_takes_turns(
     assert len(broker.lrange("doh.collection", 0, -1)) == before + 1
 
 
+@pytest.mark.parametrize("claimed", [False, True], ids=["fresh", "claimed before"])
+def test_at_the_end_of_a_turn_only_what_would_never_have_its_own_is_claimed(
+    depot, settings, monkeypatch, claimed
+):
+    """What is due first, and not taken with what is fresh, waits for no stream to cease."""
+    monkeypatch.setattr(collection, "TURN", 0.0)
+    monkeypatch.setattr(collection, "CLAIM", 1)
+    for _ in range(4):
+        depot.save()
+    first = Event.objects.order_by("due_at")[:1].get()
+    if claimed:
+        Event.objects.filter(pk=first.pk).update(epoch=1)
+    collection.collect()
+    first.refresh_from_db()
+    assert first.fanned_at is not None
+    assert Event.objects.filter(fanned_at=None, epoch=0).count() == (1 if claimed else 2)
+
+
 def test_events_that_come_one_after_the_other_are_gathered(depot, monkeypatch):
     """The first is passed on at once, and what came meanwhile; then many at a time."""
     passed: list[int] = []
