@@ -24,8 +24,8 @@ logger = logging.getLogger(__name__)
 
 #: Events that one claim takes.
 CLAIM = 500
-#: Seconds of one turn: in a tenth of a second 1,000 events are fanned out, and the end of a turn and
-#: the beginning of the next cost an eighth of what that does.
+#: Seconds of one turn: in a tenth of a second 1,000 events are fanned out, and the end of a turn
+#: and the beginning of the next cost an eighth of what that does.
 TURN = 0.25
 #: Seconds that a turn waits for more while events come a few at a time: each round costs this
 #: process, an element worker and the database as much for one event as for twenty. On two cores a
