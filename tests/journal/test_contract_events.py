@@ -9,7 +9,15 @@ from django.utils import timezone
 from doh import fanout
 from doh.models import Batch, Delivery, Event
 from tests.journal.invariant import owned_pairs
-from tests.journal.steps import BAD, LEASE, fan_out, fan_out_at_once, make_due, settled
+from tests.journal.steps import (
+    BAD,
+    DELIVERER,
+    LEASE,
+    fan_out,
+    fan_out_at_once,
+    make_due,
+    settled,
+)
 
 
 def test_an_event_is_claimed_once_for_one_lease(journal, make_event):
@@ -246,3 +254,15 @@ def test_an_event_can_be_released_postponed_reassigned_and_given_up(journal, mak
     other.refresh_from_db()
     assert other.finished_at is not None
     assert not journal.has_due_events()
+
+
+def test_what_is_due_first_is_fresh_or_is_not(journal, make_event):
+    later = timezone.now() + timedelta(hours=1)
+    make_event(due_at=later)
+    assert not journal.begins_fresh(DELIVERER)
+    first = make_event()
+    make_event(epoch=1)
+    assert journal.begins_fresh(DELIVERER)
+    assert not journal.begins_fresh("project.deliver")
+    Event.objects.filter(pk=first.pk).update(due_at=later)
+    assert not journal.begins_fresh(DELIVERER)

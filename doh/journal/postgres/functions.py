@@ -4,9 +4,10 @@ To parse and to plan a statement takes PostgreSQL two thirds of what it spends o
 function plans once for as long as a connection lives. So does a prepared statement, but that is of
 no use behind a pooler that gives each transaction another connection.
 
-``migrate`` creates them. Where they are missing, the statements are said as they are: nothing but
-time depends on them. The name of each ends with the digest of what it does, so that code calls what
-was written for it, or nothing; while releases of two ages run, each has its own.
+``migrate`` creates them. Where they are missing, the statements are said as they are, or as such
+that need no certain plan: nothing but time depends on them. The name of each ends with the digest
+of what it does, so that code calls what was written for it, or nothing; while releases of two ages
+run, each has its own.
 """
 
 import hashlib
