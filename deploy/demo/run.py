@@ -42,12 +42,28 @@ def main() -> int:
         help=f"give up after ({LIMIT:g})",
     )
     options = parser.parse_args()
-    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
+    came = _notice(signal.SIGINT, signal.SIGTERM)
     try:
         with ExitStack() as stack:
             return _run(stack, options.serve, options.limit)
-    except KeyboardInterrupt:
-        return 0 if options.serve else 130
+    except BaseException:
+        # What a signal cuts short fails in its own words, a commit in Django's.
+        if not came:
+            raise
+        return 0 if options.serve and came[0] == signal.SIGINT else 128 + came[0]
+
+
+def _notice(*signals: signal.Signals) -> list[int]:
+    """Have signals end the program as an exception does; those that came are in the list."""
+    came: list[int] = []
+
+    def end(number: int, _frame: object) -> None:
+        came.append(number)
+        sys.exit(128 + number)
+
+    for each in signals:
+        signal.signal(each, end)
+    return came
 
 
 def _run(stack: ExitStack, serve: bool, limit: float) -> int:

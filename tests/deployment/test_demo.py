@@ -17,6 +17,23 @@ ROOT = Path(__file__).parents[2]
 RUN = [sys.executable, "deploy/demo/run.py"]
 pytestmark = pytest.mark.timeout(4 * 240)
 
+#: A demo to which a signal comes in the middle of a statement that then fails in its own words, as
+#: a commit does.
+CUT_SHORT = """
+import signal, sys
+sys.path.insert(0, "deploy/demo")
+import run
+
+def cut_short(*_):
+    try:
+        signal.raise_signal(signal.{name})
+    finally:
+        raise ValueError("the connection is in the middle of a command")
+
+run._run = cut_short
+sys.exit(run.main())
+"""
+
 #: Seconds that the demo may take at the most on a busy machine.
 PATIENCE = 240
 
@@ -127,6 +144,15 @@ def test_a_termination_in_the_middle_leaves_nothing(start):
     demo.until("Bus 55 is saved")
     demo.process.terminate()
     assert demo.process.wait(PATIENCE) == 143, demo.output
+
+
+@pytest.mark.parametrize(("name", "status"), [("SIGTERM", 143), ("SIGINT", 130)])
+def test_whatever_a_signal_cuts_short_makes_of_it_the_status_is_the_signals(name, status):
+    code = CUT_SHORT.format(name=name)
+    run = subprocess.run(
+        [sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=False
+    )
+    assert (run.returncode, run.stderr) == (status, "")
 
 
 def test_left_running_it_shows_a_save_in_the_admin_arrive_and_ends_with_ctrl_c(start):
