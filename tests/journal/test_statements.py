@@ -3,12 +3,14 @@
 import pytest
 from django.db import connection
 from django.test.utils import CaptureQueriesContext
+from django.utils import timezone
 
 from doh.deliverers.resolve import dump_for
 from doh.dispatch import prepare
 from doh.journal import get_journal
 from doh.journal.postgres import statements
-from doh.models import Hook
+from doh.models import Event, Hook
+from tests.buffers import explained
 from tests.journal.steps import DELIVERER, LEASE, settled
 
 pytestmark = [
@@ -78,3 +80,28 @@ def test_whether_anybody_listens_is_read_from_the_index_even_if_nearly_all_hooks
         cursor.execute(f"EXPLAIN {captured[0]['sql']}")
         plan = "\n".join(line for (line,) in cursor.fetchall())
     assert "Seq Scan" not in plan
+
+
+@pytest.mark.parametrize(
+    ("fanned_at", "name"),
+    [(None, "has_due_events"), (timezone.now(), "has_due_results")],
+    ids=["events", "results"],
+)
+def test_what_is_due_is_found_past_all_that_is_done_while_statistics_tell_of_a_burst(
+    make_event, fanned_at, name
+):
+    """The table is read from its beginning else, of which a ledger keeps a month."""
+    make_event(fanned_at=fanned_at)
+    (one,) = Event.objects.values()
+    del one["id"], one["uid"]
+    Event.objects.bulk_create(Event(**one) for _ in range(5_000))
+    with connection.cursor() as cursor:
+        cursor.execute("VACUUM ANALYZE doh_event")
+    Event.objects.update(due_at=None, fanned_at=timezone.now(), finished_at=timezone.now())
+    make_event(fanned_at=fanned_at)
+    is_any_due = getattr(get_journal(), name)
+    assert is_any_due()  # What is dead in the index is marked as such by whoever comes by first.
+    with explained() as found:
+        assert is_any_due()
+    ((_, touched),) = found.plans
+    assert touched < 10
