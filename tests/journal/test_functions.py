@@ -73,6 +73,7 @@ def test_what_is_said_of_each_event_is_said_by_functions_that_migrate_created(ma
         "record_if_heard",
         "fan_out",
         "claim_batch",
+        "read_events",
         "count_off",
     }
 
@@ -202,6 +203,16 @@ def test_the_oldest_of_many_events_are_taken_where_there_are_no_statistics(event
     events(20_000)
     fan_out_at_once(get_journal(), limit=1)
     assert touched(lambda: fan_out_at_once(get_journal(), limit=1)) < 100
+
+
+def test_the_events_of_a_batch_are_read_by_their_keys_where_statistics_know_of_none(events):
+    analyze()
+    events(5_000)
+    ids = list(Event.objects.values_list("pk", flat=True)[:500])
+    with transaction.atomic():
+        before = read_in_whole(Event)
+        assert len(get_journal().read_events(ids)) == 500
+        assert read_in_whole(Event) == before
 
 
 @pytest.fixture(params=["by the function", "by the statement"])

@@ -11,7 +11,7 @@ from doh.journal.postgres.claiming import PostgresBatches, claim_batch
 from doh.journal.postgres.fanning import PostgresFanning, fan_out
 from doh.journal.postgres.flushing import PostgresFlushing, count_off
 from doh.journal.postgres.functions import create
-from doh.journal.postgres.reading import PostgresReading
+from doh.journal.postgres.reading import PostgresReading, read_events
 from doh.journal.postgres.recording import PostgresRecords, is_heard, record
 from doh.journal.postgres.retrying import PostgresRetries
 
@@ -35,6 +35,7 @@ class PostgresJournal(
             is_heard(self.alias),
             fan_out(),
             claim_batch(),
+            read_events(self.alias),
             count_off(),
         )
         with transaction.atomic(using=self.alias):
