@@ -215,6 +215,19 @@ def test_the_events_of_a_batch_are_read_by_their_keys_where_statistics_know_of_n
         assert read_in_whole(Event) == before
 
 
+def test_only_the_primary_key_finds_events_by_their_keys(transactional_db):
+    """In an index that has the key behind other columns PostgreSQL 18 skips from one of their
+    values to the next, and plans to while there are none: then come the events of a burst.
+    """
+    with transaction.atomic(), connection.cursor() as cursor:
+        cursor.execute("ALTER TABLE doh_event DROP CONSTRAINT doh_event_pkey")
+        cursor.execute("SET LOCAL enable_seqscan = off")
+        cursor.execute("EXPLAIN SELECT 1 FROM doh_event WHERE id = ANY('{1,2}')")
+        (plan, *_) = cursor.fetchone()
+        transaction.set_rollback(True)
+    assert plan.startswith("Seq Scan on doh_event")
+
+
 @pytest.fixture(params=["by the function", "by the statement"])
 def _either_way(request):
     """With the functions, and without."""
