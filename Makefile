@@ -77,7 +77,7 @@ bench-pools: $(PLOTS)  ## Compare the pools of Celery's workers (10 min)
 
 bench-small: $(PLOTS)  ## See that the benchmark runs, and what the hot statements touch of a large ledger
 	$(BENCH) -m tests.bench --scale small --repeat 1 --docs .demo/docs $(ARGS)
-	$(BENCH) -m pytest -q --ds=tests.bench.settings tests/bench/test_plans.py tests/bench/test_simulate.py tests/bench/test_connections.py
+	$(BENCH) -m pytest -q --ds=tests.bench.settings tests/bench/test_document.py tests/bench/test_plans.py tests/bench/test_simulate.py tests/bench/test_connections.py
 
 bench-rate-limit: $(READY)  ## Count how well four workers hold a rate limit over a minute
 	$(SERVICES) $(BIN)/python -m pytest -q tests/bench/test_rate_limit.py

@@ -45,12 +45,18 @@ def _with_earlier(new: dict[str, Any], old: dict[str, Any]) -> dict[str, Any]:
     """What a run found, and of earlier ones what it did not measure again."""
     again = new["about"]["seconds"].keys()
     left = [one for one in old["figures"] if one["goal"] not in again]
-    dates = dict.fromkeys((one["goal"] for one in left), old["about"]["date"])
-    earlier = dates | {
-        goal: date for goal, date in old["about"].get("earlier", {}).items() if goal in dates
-    }
+    taken = dict.fromkeys((one["goal"] for one in left), old["about"]["date"])
+    taken |= {goal: when for goal, when in old["about"].get("earlier", {}).items() if goal in taken}
+    there = old["about"]["machine"]
+    if there != new["about"]["machine"]:
+        taken = {goal: _elsewhere(when, there) for goal, when in taken.items()}
     figures = sorted([*new["figures"], *left], key=lambda one: _place(one["goal"]))
-    return {"about": {**new["about"], "earlier": earlier}, "figures": figures}
+    return {"about": {**new["about"], "earlier": taken}, "figures": figures}
+
+
+def _elsewhere(when: str, machine: str) -> str:
+    """A date with the machine of that day, unless it names one already."""
+    return when if " " in when else f"{when} (on {machine})"
 
 
 def _place(goal: str) -> tuple[int, str]:
@@ -78,12 +84,12 @@ def _taken(about: dict[str, Any]) -> str:
     )
 
 
-def _earlier(dates: dict[str, str]) -> str:
-    """Which figures are of which earlier run."""
-    by_date: dict[str, list[str]] = {}
-    for goal, date in dates.items():
-        by_date.setdefault(date, []).append(goal)
-    return "".join(f" Of {date}: {', '.join(goals)}." for date, goals in sorted(by_date.items()))
+def _earlier(taken: dict[str, str]) -> str:
+    """Which figures are of which earlier run, and of which machine if not of this one."""
+    by_run: dict[str, list[str]] = {}
+    for goal, when in taken.items():
+        by_run.setdefault(when, []).append(goal)
+    return "".join(f" Of {when}: {', '.join(goals)}." for when, goals in sorted(by_run.items()))
 
 
 def _scaling(costs: Costs) -> dict[str, str]:

@@ -8,6 +8,7 @@ import argparse
 import json
 import math
 from collections import deque
+from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -136,12 +137,9 @@ def tell(rate: float, costs: Costs) -> str:
     """The arithmetic and the simulation, in words."""
     found = size(rate, costs)
     minute = simulate(rate, found, costs)
-    smaller = replace(found, element=max(1, math.floor(rate * costs.element / 1e6 * 0.9)))
-    short = simulate(rate, smaller, costs)
     capacities = found.capacities(costs)
     gigabytes = rate * costs.delivery_bytes * 86_400 / 1e9
     burst = f"longest wait {minute.longest:.2f} s, left over {minute.left:,.0f}"
-    backlog = f"longest wait {short.longest:.1f} s, left over {short.left:,.0f} and growing"
     lines = [
         f"{rate:,.0f} deliveries/s, each stage at no more than {HEADROOM:.0%}:",
         f"  element processes (a core each)     {found.element:>10,}",
@@ -156,9 +154,18 @@ def tell(rate: float, costs: Costs) -> str:
         *(f"  {name:<36}{capacity:>10,.0f}" for name, capacity in capacities.items()),
         f"breaks first: {minute.busiest}, at {minute.load:.0%} now",
         f"a minute with one second of three times the rate: {burst}",
-        f"with element processes for less than the rate ({smaller.element:,}): {backlog}",
+        *_too_few(rate, found, costs),
     ]
     return "\n".join(lines)
+
+
+def _too_few(rate: float, found: Installation, costs: Costs) -> Iterator[str]:
+    """What comes of too few element processes; nothing where already one is enough."""
+    number = math.floor(rate * costs.element / 1e6 * 0.9)
+    if number:
+        short = simulate(rate, replace(found, element=number), costs)
+        backlog = f"longest wait {short.longest:.1f} s, left over {short.left:,.0f} and growing"
+        yield f"with element processes for less than the rate ({number:,}): {backlog}"
 
 
 def main() -> None:

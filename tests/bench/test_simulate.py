@@ -4,7 +4,7 @@ from dataclasses import replace
 
 import pytest
 
-from tests.bench.simulate import Costs, simulate, size
+from tests.bench.simulate import Costs, simulate, size, tell
 
 COSTS = Costs(
     element=148, collection=6.1, database=30, broker=1.2, delivery_bytes=211, wal_bytes=510
@@ -33,3 +33,8 @@ def test_a_stage_that_is_too_small_leaves_a_backlog_and_is_named(stage):
     minute = simulate(rate, replace(found, **{stage: getattr(found, stage) // 2}), COSTS)
     assert minute.left > rate
     assert minute.busiest == stage.removesuffix("s").replace("ledger", "ledger")
+
+
+def test_it_tells_of_a_growing_backlog_only_where_fewer_processes_leave_one():
+    assert "and growing" in tell(10_000, replace(COSTS, element=208))
+    assert "and growing" not in tell(10_000, replace(COSTS, element=60))
