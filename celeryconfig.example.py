@@ -6,9 +6,9 @@ element one for each core::
     celery -A project worker --without-gossip -n collection@%h \
         -Q doh.collection,doh.maintenance -c 1
     celery -A project worker --without-gossip -n element1@%h \
-        -Q doh.element,doh.element_slow -P threads -c 8
+        -Q doh.element,doh.element_slow -P threads -c 4
     celery -A project worker --without-gossip -n element2@%h \
-        -Q doh.element,doh.element_slow -P threads -c 8
+        -Q doh.element,doh.element_slow -P threads -c 4
     celery -A project beat
 
 ``--without-gossip``, for which there is no setting: nothing here needs a worker to hear every other
@@ -44,9 +44,9 @@ result_expires = 3600
 # A message is acknowledged when its task is over. Repeats are harmless: a batch's epoch tells
 # a message that comes late from one that is due.
 task_acks_late = True
-# Batches are large: hold few, two for each thread, so that a second worker finds some too.
-worker_prefetch_multiplier = 2
-# For collection, and whoever names no pool. Element workers name theirs: -P threads -c 8, one for
+# Batches are large: hold no more than there are threads, so that another worker finds some too.
+worker_prefetch_multiplier = 1
+# For collection, and whoever names no pool. Element workers name theirs: -P threads -c 4, one for
 # each core. A process waits on one batch at a time; its threads share one pump, so a straggler
 # holds up nobody. Two runs on two cores, a straggler in each batch (make bench-pools,
 # docs/performance.md), two workers of 8 threads beside two prefork processes: one event to 20,000

@@ -89,7 +89,7 @@ class Workers:
     def all(self) -> "Workers":
         """Start what a deployment has."""
         self.worker("collection", COLLECTION)
-        self.worker("element", ELEMENT, "-P", "threads", "-c", "8")
+        self.worker("element", ELEMENT, "-P", "threads", "-c", "4")
         self.beat()
         return self
 

@@ -56,7 +56,7 @@ def workers(folder: Path, *, events: bool) -> dict[str, list[str]]:
     """
     flags = ["--without-gossip", *(["-E"] if events else [])]
     collection = ["-Q", "doh.collection,doh.maintenance", "-c", "1"]
-    element = ["-Q", "doh.element,doh.element_slow", "-P", "threads", "-c", "8"]
+    element = ["-Q", "doh.element,doh.element_slow", "-P", "threads", "-c", "4"]
     kinds = {"collection": collection, "element1": element, "element2": element}
     return {
         name: celery("worker", "-l", "INFO", "-n", f"{name}@%h", *options, *flags)

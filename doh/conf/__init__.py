@@ -178,7 +178,7 @@ def queue_lease() -> float:
 
 def batch_size() -> int:
     """Pairs of event and hook that are sent together."""
-    return whole("HOOK_BATCH_SIZE", 500)
+    return whole("HOOK_BATCH_SIZE", 2_000)
 
 
 def slice_size() -> int:

@@ -99,7 +99,7 @@ def _scaling(costs: Costs) -> dict[str, str]:
         ("collection process: find hooks, write batches", f"{costs.collection:.0f} µs",
          "deliveries"),
         ("PostgreSQL: one row and its index entries", f"{costs.database:.0f} µs", "deliveries"),
-        ("Redis: one message for 500 deliveries", f"{costs.broker:.1f} µs", "batches"),
+        ("Redis: one message for 2,000 deliveries", f"{costs.broker:.1f} µs", "batches"),
         ("on disk: one row of the ledger with its indexes", f"{row:.1f} kB, {wal:.1f} kB of WAL",
          "deliveries"),
     )  # fmt: skip

@@ -28,13 +28,14 @@ def _threads(number: int) -> tuple[str, ...]:
 
 
 _ONE: Final[Workers] = [_prefork(1)]
-_TWO: Final[Workers] = [_threads(8), _threads(8)]
+_TWO: Final[Workers] = [_threads(4), _threads(4)]
 #: What is compared: workers for collection, workers for element. The first is the documented one.
 DEPLOYMENTS: Final[dict[str, tuple[Workers, Workers]]] = {
-    "documented: collection 1 process, element 2 processes of 8 threads": (_ONE, _TWO),
+    "documented: collection 1 process, element 2 processes of 4 threads": (_ONE, _TWO),
+    "element 2 processes of 8 threads": (_ONE, [_threads(8), _threads(8)]),
     "element prefork, 2 processes": (_ONE, [_prefork(2)]),
     "element prefork, 4 processes": (_ONE, [_prefork(4)]),
-    "element 16 threads": (_ONE, [_threads(16)]),
+    "element 8 threads": (_ONE, [_threads(8)]),
     "collection 4 threads": ([_threads(4)], _TWO),
     "collection 2 processes of 2 threads": ([_threads(2), _threads(2)], _TWO),
 }

@@ -43,7 +43,7 @@ class Costs:
     broker: float
     delivery_bytes: float = 211.0
     wal_bytes: float = 510.0
-    batch: int = 500
+    batch: int = 2_000
     rows: float = 30_000.0
     messages: float = 8_000.0
 

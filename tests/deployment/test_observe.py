@@ -119,7 +119,7 @@ def start_project(
     commands: sample.Commands, env: dict, folder: Path, ledger: int, collection: int, element: int
 ) -> None:
     celery = [sys.executable, "-m", "celery", "-A", "project"]
-    sends = ["-Q", "doh.element,doh.element_slow", "-P", "threads", "-c", "8"]
+    sends = ["-Q", "doh.element,doh.element_slow", "-P", "threads", "-c", "4"]
     for name, port, options in (
         ("collection", collection, ["-Q", "doh.collection,doh.maintenance", "-c", "1"]),
         ("element1", element, sends),

@@ -64,7 +64,7 @@ class Deployment:
         self.worker("collection", "-Q", queues, "-c", "1")
         self._celery("collection", "beat", "beat", "-s", str(folder / "schedule"))
         for host in ("element1", "element2"):
-            self.worker(host, "-Q", "doh.element,doh.element_slow", "-P", "threads", "-c", "8")
+            self.worker(host, "-Q", "doh.element,doh.element_slow", "-P", "threads", "-c", "4")
         for host in ("collection", "element1", "element2"):
             self.commands.wait_for(lambda host=host: " ready." in self.commands.log(host))
 

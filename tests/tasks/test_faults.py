@@ -54,7 +54,7 @@ def sessions():
         return {pid for (pid,) in cursor.fetchall()}
 
 
-@pytest.mark.parametrize("pool", [("-c", "1"), ("-P", "threads", "-c", "8")], ids=" ".join)
+@pytest.mark.parametrize("pool", [("-c", "1"), ("-P", "threads", "-c", "4")], ids=" ".join)
 def test_workers_keep_their_connections_and_get_over_their_end(pool, bus, many, workers):
     many(1)
     running = workers()
