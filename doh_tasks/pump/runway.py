@@ -59,14 +59,12 @@ class Runway:
 
     def next(self, now: float) -> Ready | Left | None:
         """What starts now, or is over before it started; None if nothing may."""
-        while True:
-            found = self._candidate(now)
-            if not isinstance(found, Ready):
-                return found
-            if not _is_valid(found.flight, now):
-                return Left(found.flight, 1)
-            if self._enter(found, now):
-                return found
+        while (ready := self._candidate(now)) is not None:
+            if not _is_valid(ready.flight, now):
+                return Left(ready.flight, 1 + _empty(ready.flight))
+            if self._enter(ready, now):
+                return ready
+        return None
 
     def landed(self, endpoint: str, now: float) -> None:
         """A POST to a host ended: the next one may start."""
@@ -108,7 +106,7 @@ class Runway:
         self._crowded.clear()
         return [Left(flight, number) for flight, number in left.items() if number]
 
-    def _candidate(self, now: float) -> Ready | Left | None:
+    def _candidate(self, now: float) -> Ready | None:
         if self._held and self._held[0][0] <= now:
             return heapq.heappop(self._held)[2]
         if self._released:
@@ -117,13 +115,10 @@ class Runway:
             flight = self._flights[0]
             if not flight.jobs:
                 self._flights.popleft()
-            elif not _is_valid(flight, now):
-                self._flights.popleft()
-                return Left(flight, _empty(flight))
-            else:
-                ready = Ready(flight, flight.jobs.popleft())
-                if not self._hold(ready, now):
-                    return ready
+                continue
+            ready = Ready(flight, flight.jobs.popleft())
+            if not self._hold(ready, now):
+                return ready
         return None
 
     def _hold(self, ready: Ready, now: float) -> bool:
