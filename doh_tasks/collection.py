@@ -22,8 +22,11 @@ from doh_tasks.queues import COLLECTION_QUEUE, ELEMENT_QUEUE
 
 logger = logging.getLogger(__name__)
 
-#: Events that one claim takes.
+#: Events that one claim takes, and the first look at what is fresh.
 CLAIM = 500
+#: Fresh events that a later look takes, which finds many only if there is a backlog: 20,000 events
+#: to a hook each were delivered in an eighth less time than by 500 at a time.
+BACKLOG = 2_000
 #: Seconds of one turn: in a tenth of a second 1,000 events are fanned out, and the end of a turn
 #: and the beginning of the next cost an eighth of what that does.
 TURN = 0.25
@@ -46,7 +49,7 @@ def collect(bell: str = "") -> None:
     until = time.monotonic() + TURN
     journal = get_journal()
     try:
-        found = aside(_collect_at_once, journal)
+        found = aside(_collect_at_once, journal, CLAIM)
     finally:
         if bell:
             doorbell.answered(bell)
@@ -64,17 +67,17 @@ def collect(bell: str = "") -> None:
             return
 
 
-def _collect_at_once(journal: Journal) -> int:
+def _collect_at_once(journal: Journal, limit: int) -> int:
     """Fan out what is fresh and fits into the first slice: nearly everything, nearly always.
 
-    Returns how many events it was.
+    Returns how many events it was, of so many at most; 0 if they owe more than a slice.
     """
     deliverer = _built_in()
     if deliverer is None:
         return 0
     found = journal.fan_out_at_once(
         deliverer,
-        CLAIM,
+        limit,
         first_slice(),
         batch_size=conf.batch_size(),
         queue_lease=conf.queue_lease(),
@@ -94,11 +97,17 @@ def _gather(journal: Journal, until: float) -> bool:
     next may well wait for another: to claim 500 events takes the database twice as long, and this
     process as long again.
     """
-    while journal.has_due_events() and (found := _collect_at_once(journal)):
-        if time.monotonic() > until:
+    limit = BACKLOG
+    while journal.has_due_events():
+        found = _collect_at_once(journal, limit)
+        if not found and limit == CLAIM:
+            return False
+        if not found:
+            limit = CLAIM  # So many owe more than a slice: fewer may fit.
+        elif time.monotonic() > until:
             deliverer = _built_in()
             return deliverer is not None and journal.begins_fresh(deliverer)
-        if found < CLAIM:
+        elif found < CLAIM:
             time.sleep(GATHER)
     return False
 
@@ -134,7 +143,7 @@ def _served_here(deliverers: Iterable[str], number: int) -> bool:
     Never a callable of the project's own, which may take its time; and a backlog is work for all
     the element workers.
     """
-    if number == CLAIM or not _may_send():
+    if number >= CLAIM or not _may_send():
         return False
     try:
         built_in = element().kind is not None

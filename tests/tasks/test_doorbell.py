@@ -98,6 +98,7 @@ def test_at_the_end_of_a_turn_only_what_would_never_have_its_own_is_claimed(
     """What is due first, and not taken with what is fresh, waits for no stream to cease."""
     monkeypatch.setattr(collection, "TURN", 0.0)
     monkeypatch.setattr(collection, "CLAIM", 1)
+    monkeypatch.setattr(collection, "BACKLOG", 1)
     for _ in range(4):
         depot.save()
     first = Event.objects.order_by("due_at")[:1].get()
@@ -131,6 +132,30 @@ def test_events_that_come_one_after_the_other_are_gathered(depot, monkeypatch):
     depot.save()
     collection.collect()
     assert passed == [1, 2, 22]
+
+
+@pytest.mark.parametrize(("room", "passed"), [(10, [2, 10]), (5, [2, 2, 2, 2, 2, 2])], ids=str)
+def test_a_backlog_is_fanned_out_by_many_events_at_a_time_or_by_as_many_as_fit(
+    depot, settings, monkeypatch, room, passed
+):
+    """None of them is claimed for it, which would take longer."""
+    settings.HOOK_SLICE_SIZE = room
+    monkeypatch.setattr(collection, "CLAIM", 2)
+    monkeypatch.setattr(collection, "BACKLOG", 10)
+    monkeypatch.setattr(collection, "TURN", 60.0)
+    found: list[int] = []
+    monkeypatch.setattr(collection, "_pass_on", lambda *_, **__: found.append(0))
+    with transaction.atomic():
+        for _ in range(12):
+            depot.save()
+    collection.collect()
+    assert [sum(map(len, hooks_of(batch))) for batch in Batch.objects.order_by("pk")] == passed
+    assert len(found) == len(passed)
+    assert not Event.objects.exclude(epoch=0).exists()
+
+
+def hooks_of(batch):
+    return [hooks for _, hooks in batch.pairs]
 
 
 @pytest.mark.usefixtures("only_redis")
