@@ -25,7 +25,7 @@ logger = logging.getLogger(__name__)
 #: Events that one claim takes, and the first look at what is fresh.
 CLAIM = 500
 #: Fresh events that a later look takes, which finds many only if there is a backlog: of 20,000
-#: events to a hook each, 33 % of a bare loop's rate was reached, and 29 by 500 at a time (two runs).
+#: events to a hook each, 33 % of a bare loop's rate was reached, by 500 at a time 29 (two runs).
 BACKLOG = 2_000
 #: Seconds of one turn: in a tenth of a second 1,000 events are fanned out, and the end of a turn
 #: and the beginning of the next cost an eighth of what that does.
