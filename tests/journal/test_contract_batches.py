@@ -1,8 +1,9 @@
 """Claims of batches, sweeps, retries and redrive, by every journal."""
 
+from doh import conf
 from doh.journal import Ring, Settled
 from doh.models import Batch, Delivery
-from tests.journal.steps import BAD, LEASE, make_due, redrive, settled, waiting
+from tests.journal.steps import BAD, LEASE, fan_out, make_due, redrive, settled, waiting
 
 
 def test_a_batch_is_claimed_once_per_epoch(journal, batch):
@@ -86,3 +87,17 @@ def test_a_redriven_dead_letter_has_a_whole_schedule_before_it(journal, batch):
     assert redrive(journal) == 0
     (ring,) = journal.gather_retries(10, 10, 600)
     assert {one.attempts for one in journal.claim_batch(ring, LEASE).owed} == {0}
+
+
+def test_a_batch_of_the_usual_size_is_read_and_written_whole(journal, make_event, make_hooks):
+    """However few parameters a database takes in a statement."""
+    size = conf.batch_size()
+    make_hooks(size)
+    make_event()
+    (ring,) = fan_out(journal, limit=size, size=size)
+    claim = journal.claim_batch(ring, LEASE)
+    hooks = {row[0] for row in journal.read_hooks({one.hook_id for one in claim.owed})}
+    assert len(hooks) == len(claim.owed) == size
+    found = journal.flush(claim.ring, [settled(one) for one in claim.owed], done=True)
+    assert len(found.written) == size
+    assert not Batch.objects.exists()
