@@ -47,7 +47,9 @@ class Stage:
             for name, command in (commands or self.deployment()).items():
                 (self.folder / f"{name}.log").unlink(missing_ok=True)
                 self.processes[name] = stack.enter_context(running(name, command, self.folder))
-            until(lambda: all(self._is_ready(name) for name in self.processes if name != "beat"))
+            until(
+                lambda: all(self._is_ready(name) for name in self.processes if "beat" not in name)
+            )
             yield self
         self.processes.clear()
 

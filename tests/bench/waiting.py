@@ -2,6 +2,7 @@
 
 import time
 from collections.abc import Iterator
+from pathlib import Path
 
 from tests.bench import stage
 from tests.bench.figures import Figure, Series, at_least, at_most
@@ -10,6 +11,7 @@ from tests.bench.run import Run, fanned_out, requests_of
 from tests.bench.watching import Spent
 
 COLD_AT_ONCE = 100
+ALONE = "alone"
 
 
 def p7(run: Run) -> Iterator[Figure]:
@@ -27,16 +29,32 @@ def p7(run: Run) -> Iterator[Figure]:
 
 
 def p8(run: Run) -> Iterator[Figure]:
-    """Workers and beat with nothing to do."""
+    """Workers and beat with nothing to do, beside as many of Celery's that know no task.
+
+    Both at once: what it costs a process to wake up for a moment differs from minute to minute.
+    """
     seconds = run.scale.idle
     stage.clear()
-    with run.stage.workers() as running:
+    with run.stage.workers(run.stage.deployment() | _alone(run.stage.folder)) as running:
         time.sleep(min(10, seconds))
         names = running.roots()
         spent = Spent(names)
         time.sleep(seconds)
         used = {name: 100 * found / seconds for name, found in spent.seconds().items()}
+    alone = sum(used.pop(name) for name in names if name.startswith(ALONE))
     for name, share in used.items():
         yield Figure("P8", f"idle for {seconds:g} s: {name}", "% of a core", Series.of([share]))
-    all_of_it = Series.of([sum(used[name] for name in names)])
-    yield at_most(2, "P8", "idle: workers and beat together", "% of a core", all_of_it)
+    ours = Series.of([sum(used.get(name, 0) for name in names)])
+    what, beside = "idle: workers and beat together", "Celery's own, without a task"
+    yield at_most(2, "P8", what, "% of a core", ours, beside, Series.of([alone]))
+
+
+def _alone(folder: Path) -> dict[str, list[str]]:
+    """Processes like the deployment's, with nothing in them but Celery."""
+    celery = ["celery", "-A", "tests.bench.alone_app"]
+    worker = [*celery, "worker", "-l", "INFO", "--without-gossip"]
+    pools = (["-c", "1"], ["-P", "threads", "-c", "4"], ["-P", "threads", "-c", "4"])
+    return {
+        f"{ALONE}{place}": [*worker, "-n", f"{ALONE}{place}@%h", *pool]
+        for place, pool in enumerate(pools)
+    } | {f"{ALONE}-beat": [*celery, "beat", "-l", "INFO", "-s", str(folder / "alone-beat")]}
