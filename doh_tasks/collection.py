@@ -24,6 +24,10 @@ logger = logging.getLogger(__name__)
 
 #: Events that one claim takes, and the first look at what is fresh.
 CLAIM = 500
+#: Pairs of a batch of the first look: nobody has anything to do yet, so several workers shall find
+#: some. An event to 1,000 hooks went from 46 to 55 % of a bare loop's rate (two runs), and what has
+#: to shake hands with all of them from 83 to 125; one to 2,000 made 45 before and 44 after.
+FIRST_BATCH = 500
 #: Fresh events that a later look takes, which finds many only if there is a backlog: of 20,000
 #: events to a hook each, 33 % of a bare loop's rate was reached, by 500 at a time 29 (two runs).
 BACKLOG = 2_000
@@ -49,7 +53,7 @@ def collect(bell: str = "") -> None:
     until = time.monotonic() + TURN
     journal = get_journal()
     try:
-        found = aside(_collect_at_once, journal, CLAIM)
+        found = aside(_collect_at_once, journal, CLAIM, min(FIRST_BATCH, conf.batch_size()))
     finally:
         if bell:
             doorbell.answered(bell)
@@ -67,10 +71,10 @@ def collect(bell: str = "") -> None:
             return
 
 
-def _collect_at_once(journal: Journal, limit: int) -> int:
+def _collect_at_once(journal: Journal, limit: int, batch_size: int) -> int:
     """Fan out what is fresh and fits into the first slice: nearly everything, nearly always.
 
-    Returns how many events it was, of so many at most; 0 if they owe more than a slice.
+    Returns how many events it was, of ``limit`` at most; 0 if they owe more than a slice.
     """
     deliverer = _built_in()
     if deliverer is None:
@@ -79,7 +83,7 @@ def _collect_at_once(journal: Journal, limit: int) -> int:
         deliverer,
         limit,
         first_slice(),
-        batch_size=conf.batch_size(),
+        batch_size=batch_size,
         queue_lease=conf.queue_lease(),
     )
     if found is None or not found.events:
@@ -99,7 +103,7 @@ def _gather(journal: Journal, until: float) -> bool:
     """
     limit = BACKLOG
     while journal.has_due_events():
-        found = _collect_at_once(journal, limit)
+        found = _collect_at_once(journal, limit, conf.batch_size())
         if not found and limit == CLAIM:
             return False
         if not found:

@@ -154,6 +154,37 @@ def test_a_backlog_is_fanned_out_by_many_events_at_a_time_or_by_as_many_as_fit(
     assert not Event.objects.exclude(epoch=0).exists()
 
 
+def test_the_first_event_is_work_for_several_workers_and_those_that_follow_go_together(
+    depot, hook_on, monkeypatch
+):
+    """Nobody else has anything to do at first; afterwards larger batches cost less."""
+    monkeypatch.setattr(collection, "FIRST_BATCH", 2)
+    passed: list[int] = []
+
+    def pass_on(_journal, rings, **_):
+        if not passed:
+            depot.save()
+            depot.save()
+        passed.append(len(rings))
+
+    monkeypatch.setattr(collection, "_pass_on", pass_on)
+    for _ in range(2):
+        hook_on(depot, target="http://127.0.0.1:1/")
+    depot.save()
+    collection.collect()
+    assert passed == [2, 1]
+    assert [sum(map(len, hooks_of(one))) for one in Batch.objects.order_by("pk")] == [2, 1, 6]
+
+
+def test_no_batch_is_larger_than_the_project_wants_it(depot, hook_on, settings):
+    settings.HOOK_BATCH_SIZE = 2
+    hook_on(depot, target="http://127.0.0.1:1/")
+    hook_on(depot, target="http://127.0.0.1:1/")
+    depot.save()
+    collection.collect()
+    assert [sum(map(len, hooks_of(one))) for one in Batch.objects.order_by("pk")] == [2, 1]
+
+
 def hooks_of(batch):
     return [hooks for _, hooks in batch.pairs]
 
