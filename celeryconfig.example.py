@@ -48,12 +48,12 @@ task_acks_late = True
 worker_prefetch_multiplier = 1
 # For collection, and whoever names no pool. Element workers name theirs: -P threads -c 4, one for
 # each core. A process waits on one batch at a time; its threads share one pump, so a straggler
-# holds up nobody. Two runs on two cores, a straggler in each batch of 500 (make bench-pools,
-# docs/performance.md), two workers of 8 threads beside two prefork processes: one event to 20,000
-# hooks 5,238 and 5,663 POST/s, not 5,515 and 5,559; small events 5,059 and 5,677, not 4,581 and
-# 3,999; half of a stream within 72 and 57 ms, not 304 and 94. One worker of 16 threads made 4,348
-# and 3,980 POST/s of the large event. Of batches of 2,000, 4 threads made 44 % of what a bare loop
-# does, 8 threads 41.5: what a worker holds, the other can't take.
+# holds up nobody. Two runs on two cores, a straggler in each batch (make bench-pools,
+# docs/performance.md), two workers of 4 threads beside two prefork processes: one event to 20,000
+# hooks 21,221 and 16,811 POST/s, not 21,863 and 23,712 (by turns without stragglers the same);
+# small events 15,161 and 15,661, not 14,932 and 14,128; 99 of 100 of a stream within 16 and 20 ms,
+# not 31 and 19. With 8 threads 40 and 32 ms: what a worker holds, the other can't take. One worker
+# of 8 threads made 12,412 and 10,511 POST/s of the large event.
 worker_pool = "prefork"
 # Prefork alone: replace a child now and then; it hands back what it was sending.
 worker_max_tasks_per_child = 10_000

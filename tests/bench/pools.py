@@ -37,7 +37,6 @@ DEPLOYMENTS: Final[dict[str, tuple[Workers, Workers]]] = {
     "element prefork, 4 processes": (_ONE, [_prefork(4)]),
     "element 8 threads": (_ONE, [_threads(8)]),
     "collection 4 threads": ([_threads(4)], _TWO),
-    "collection 2 processes of 2 threads": ([_threads(2), _threads(2)], _TWO),
 }
 #: One in so many goes to a straggler: there is one in each batch. It takes so many seconds.
 STRAGGLER_IN: Final = 500

@@ -26,7 +26,7 @@ def prune(run: Run) -> Iterator[Figure]:
         with run.stage.workers():
             pace.warm_up(receiver, buses)
             quiet, alone = _both(run, receiver, buses)
-            pruned = _begin_to_prune(rows)
+            pruned = _begin_to_prune()
             busy, beside = _both(run, receiver, buses)
             per_second = pruned()
             run.stage.drop()
@@ -59,10 +59,11 @@ def _stream(receiver: Receiver, buses: list[Vehicle], seconds: float) -> float:
     return number / (max(one.answered for one in seen) - start)
 
 
-def _begin_to_prune(rows: int) -> Callable[[], float]:
+def _begin_to_prune() -> Callable[[], float]:
     """Have it begin; returns what tells how many went per second, which must not be all."""
-    current_app.send_task(PRUNE)
     old = Delivery.objects.filter(pk__lte=Delivery.objects.latest("pk").pk)
+    rows = old.count()
+    current_app.send_task(PRUNE)
     until(lambda: old.count() < rows)
     start, before = time.monotonic(), old.count()
 
