@@ -53,7 +53,7 @@ class Scale:
 FULL = Scale(
     hooks=20_000, events=20_000, sizes=(100, 2_000, 20_000, 200_000, 1_000_000),
     saved=(1, 2_000, 100_000), saves=200, arrivals=200, rows=10_000_000, due=1_000, hosts=1_000,
-    idle=60, slow=50_000, receivers=1_000, slowest=10, noise=60,
+    idle=30, slow=50_000, receivers=1_000, slowest=10, noise=60,
     crowd=1_000, pumped=20_000, aloft=2_000, pooled=5_000, paced=10, old=1_000_000, streamed=15,
     pools=6, peer=500,
 )  # fmt: skip

@@ -32,7 +32,7 @@ class Arrived(NamedTuple):
 
 def p10(run: Run) -> Iterator[Figure]:
     """A host is as slow for all of its hooks; the clock stops when all that answer were reached."""
-    number, repeat = run.scale.slow, min(3, run.repeat)
+    number = run.scale.slow
     slow = _SECONDS | {_SLOW: run.scale.slowest}
     with nginx(run.stage.folder / "slow", run.scale.receivers, run.certificate, slow=slow) as at:
         stage.clear()
@@ -40,9 +40,9 @@ def p10(run: Run) -> Iterator[Figure]:
         kinds = [_kind(n % len(at.hosts), len(at.hosts)) for n in range(number)]
         stage.hook_up([bus], [at.url(n, kind) for n, kind in enumerate(kinds)])
         requests = requests_of([bus])
-        bare = [_measured(at, kinds, lambda: _loop(requests, kinds)) for _ in range(repeat)]
-        ours = []
-        for _ in range(repeat):
+        bare, ours = [], []
+        for _ in range(run.repeat):
+            bare.append(_measured(at, kinds, lambda: _loop(requests, kinds)))
             # Each time nothing is known of the hosts: no circuit is open, nobody is slow.
             stage.forget_events()
             stage.forget_limits()

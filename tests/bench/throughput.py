@@ -1,10 +1,12 @@
 """P1, P2 and P5: how many POSTs per second, end to end through Celery."""
 
 import time
-from collections import Counter
+from collections import defaultdict
 from collections.abc import Callable, Iterable, Iterator, Mapping
+from typing import NamedTuple
 
 from django.db import transaction
+from vehicles.models import Vehicle
 
 from doh.models import Delivery
 from tests.bench import least, peer, stage
@@ -32,7 +34,7 @@ def p1(run: Run) -> Iterator[Figure]:
         stage.hook_up([bus], stage.targets(receiver, number))
         requests = requests_of([bus])
         with run.stage.workers():
-            meter = Meter(run.stage.roots())
+            meter = Meter(run.stage.roots(), number)
 
             def deliver() -> float:
                 with meter:
@@ -53,7 +55,7 @@ def p1(run: Run) -> Iterator[Figure]:
     what = "the least: read hooks, sign, POST, write outcomes; a loop on each core"
     yield Figure("P1", what, "POST/s", lowest, beside, theirs)
     yield Figure("P1", "a bare loop on each core, and nothing else", "POST/s", most)
-    yield from meter.figures("P1", "POST", number * run.repeat)
+    yield from meter.figures("P1", "POST")
 
 
 def p2(run: Run) -> Iterator[Figure]:
@@ -66,7 +68,7 @@ def p2(run: Run) -> Iterator[Figure]:
         with transaction.atomic():
             requests = requests_of(buses)
         with run.stage.workers():
-            meter = Meter(run.stage.roots())
+            meter = Meter(run.stage.roots(), number)
             yardstick, ours, theirs = _in_turn(
                 run.repeat,
                 lambda: _bare(requests, receiver),
@@ -81,7 +83,7 @@ def p2(run: Run) -> Iterator[Figure]:
     yield at_least(100, "P2", what, "POST/s", ours, beside, theirs)
     what = f"a stream of {len(few):,} saves in autocommit, one hook each"
     yield Figure("P2", what, "POST/s", stream, beside, theirs)
-    yield from meter.figures("P2", "event from its COMMIT", number * run.repeat)
+    yield from meter.figures("P2", "event from its COMMIT")
 
 
 def p5(run: Run) -> Iterator[Figure]:
@@ -89,38 +91,60 @@ def p5(run: Run) -> Iterator[Figure]:
     sizes = run.scale.sizes
     with run.receiver() as receiver:
         stage.clear()
-        buses = stage.vehicles(len(sizes))
-        for bus, size in zip(buses, sizes, strict=True):
+        buses = dict(zip(sizes, stage.vehicles(len(sizes)), strict=True))
+        for size, bus in buses.items():
             stage.hook_up([bus], stage.targets(receiver, size))
-        rates, firsts, peaks = [], [], []
-        with run.stage.workers():
-            for bus, size in zip(buses, sizes, strict=True):
-                with Peak(run.stage.roots().values()) as peak:
-                    rate, first = fanned_out(bus, receiver, size)
-                rates.append(rate)
-                firsts.append(first)
-                peaks.append(peak.megabytes)
-    for size, rate, peak_of in zip(sizes, rates, peaks, strict=True):
-        yield Figure("P5", f"{size:,} hooks: rate", "POST/s", Series.of([rate]))
-        yield Figure("P5", f"{size:,} hooks: largest worker process", "MB", Series.of([peak_of]))
-    usual = sizes.index(run.scale.hooks) if run.scale.hooks in sizes else 0
+        rounds = [_ever_more(run, receiver, buses) for _ in range(run.repeat)]
+    found = {size: [one[size] for one in rounds] for size in sizes}
+    for size, grown in found.items():
+        yield Figure("P5", f"{size:,} hooks: rate", "POST/s", _of(grown, "rate"))
+        what = f"{size:,} hooks: largest worker process"
+        yield Figure("P5", what, "MB", _of(grown, "megabytes"))
+    usual = run.scale.hooks if run.scale.hooks in sizes else sizes[0]
+    few, many = found[usual], found[sizes[-1]]
     what = f"one event to {sizes[-1]:,} hooks"
-    beside = f"{sizes[usual]:,} hooks"
-    yield at_least(
-        0.85, "P5", what, "POST/s", Series.of(rates[-1:]), beside, Series.of([rates[usual]])
-    )
-    grown = Series.of([peaks[-1] - peaks[usual]])
-    yield at_most(30, "P5", f"{what}: memory beyond that of {beside}", "MB", grown)
-    yield at_most(2, "P5", f"{what}: until the first arrives", "s", Series.of(firsts[-1:]))
+    beside = f"{usual:,} hooks"
+    yield at_least(0.85, "P5", what, "POST/s", _of(many, "rate"), beside, _of(few, "rate"))
+    # Each round by itself: it has workers of its own.
+    more = Series.of([b.megabytes - a.megabytes for a, b in zip(few, many, strict=True)])
+    yield at_most(30, "P5", f"{what}: memory beyond that of {beside}", "MB", more)
+    yield at_most(2, "P5", f"{what}: until the first arrives", "s", _of(many, "first"))
+
+
+class _Grown(NamedTuple):
+    """What one size came to: POSTs per second, seconds until the first, the largest worker."""
+
+    rate: float
+    first: float
+    megabytes: float
+
+
+def _of(grown: Iterable[_Grown], name: str) -> Series:
+    return Series.of([getattr(one, name) for one in grown])
+
+
+def _ever_more(run: Run, receiver: Receiver, buses: Mapping[int, Vehicle]) -> dict[int, _Grown]:
+    """One size after the other, by workers that have just been started."""
+    found = {}
+    stage.forget_events()
+    with run.stage.workers():
+        for size, bus in buses.items():
+            with Peak(run.stage.roots().values()) as peak:
+                rate, first = fanned_out(bus, receiver, size)
+            found[size] = _Grown(rate, first, peak.megabytes)
+    return found
 
 
 class Meter:
-    """Adds up what a piece of work costs, each time that it is done: CPU by process, and bytes."""
+    """What a piece of work costs, each time that it is done: CPU by process, and bytes.
 
-    def __init__(self, roots: Mapping[str, Iterable[int]]) -> None:
+    ``number`` is how many POSTs or events it is done for each time.
+    """
+
+    def __init__(self, roots: Mapping[str, Iterable[int]], number: int) -> None:
         self._roots = roots
-        self._cpu: Counter[str] = Counter()
-        self._logged = self._stored = 0.0
+        self._number = number
+        self._costs: defaultdict[tuple[str, str], list[float]] = defaultdict(list)
 
     def __enter__(self) -> None:
         self._spent = Spent(self._roots)
@@ -128,20 +152,18 @@ class Meter:
 
     def __exit__(self, *_: object) -> None:
         logged, stored = self._before
-        self._logged += stage.wal() - logged
-        self._stored += stage.size_of(Delivery) - stored
-        self._cpu.update(self._spent.seconds())
+        for name, seconds in self._spent.seconds().items():
+            self._add(f"CPU for one {{}}: {name}", "µs", seconds * 1e6)
+        self._add("WAL for one {}", "bytes", stage.wal() - logged)
+        self._add("ledger on disk for one {}", "bytes", stage.size_of(Delivery) - stored)
 
-    def figures(self, goal: str, of: str, number: int) -> Iterator[Figure]:
-        """What the arithmetic of docs/scaling.md starts from: each of so many cost that much."""
-        for name, seconds in self._cpu.items():
-            yield _one(goal, f"CPU for one {of}: {name}", "µs", seconds / number * 1e6)
-        yield _one(goal, f"WAL for one {of}", "bytes", self._logged / number)
-        yield _one(goal, f"ledger on disk for one {of}", "bytes", self._stored / number)
+    def _add(self, what: str, unit: str, cost: float) -> None:
+        self._costs[what, unit].append(cost / self._number)
 
-
-def _one(goal: str, what: str, unit: str, value: float) -> Figure:
-    return Figure(goal, what, unit, Series.of([value]))
+    def figures(self, goal: str, of: str) -> Iterator[Figure]:
+        """What the arithmetic of docs/scaling.md starts from."""
+        for (what, unit), costs in self._costs.items():
+            yield Figure(goal, what.format(of), unit, Series.of(costs))
 
 
 def _bare(requests: list[Prepared], receiver: Receiver) -> float:

@@ -1,7 +1,7 @@
 """P7 and P8: cold TLS, idle processes."""
 
 import time
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 
 from tests.bench import stage
@@ -38,15 +38,22 @@ def p8(run: Run) -> Iterator[Figure]:
     with run.stage.workers(run.stage.deployment() | _alone(run.stage.folder)) as running:
         time.sleep(min(10, seconds))
         names = running.roots()
-        spent = Spent(names)
-        time.sleep(seconds)
-        used = {name: 100 * found / seconds for name, found in spent.seconds().items()}
-    alone = sum(used.pop(name) for name in names if name.startswith(ALONE))
-    for name, share in used.items():
-        yield Figure("P8", f"idle for {seconds:g} s: {name}", "% of a core", Series.of([share]))
-    ours = Series.of([sum(used.get(name, 0) for name in names)])
+        used = [_used(names, seconds) for _ in range(run.repeat)]
+    kinds = [name for name in used[0] if not name.startswith(ALONE)]
+    for kind in kinds:
+        share = Series.of([one[kind] for one in used])
+        yield Figure("P8", f"idle for {seconds:g} s: {kind}", "% of a core", share)
+    mine, others = [kind for kind in kinds if kind in names], names.keys() - kinds
+    ours, alone = (Series.of([sum(map(one.get, some)) for one in used]) for some in (mine, others))
     what, beside = "idle: workers and beat together", "Celery's own, without a task"
-    yield at_most(2, "P8", what, "% of a core", ours, beside, Series.of([alone]))
+    yield at_most(2, "P8", what, "% of a core", ours, beside, alone)
+
+
+def _used(names: Mapping[str, Iterable[int]], seconds: float) -> dict[str, float]:
+    """Percent of a core that each of these and the servers use in the next seconds."""
+    spent = Spent(names)
+    time.sleep(seconds)
+    return {name: 100 * found / seconds for name, found in spent.seconds().items()}
 
 
 def _alone(folder: Path) -> dict[str, list[str]]:
