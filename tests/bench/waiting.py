@@ -1,9 +1,13 @@
 """P7 and P8: cold TLS, idle processes."""
 
 import time
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
+from typing import Final
 
+from processes import celery
+
+from doh_tasks import queues
 from tests.bench import stage
 from tests.bench.figures import Figure, Series, at_least, at_most
 from tests.bench.receiver import nginx
@@ -12,6 +16,11 @@ from tests.bench.watching import Spent
 
 COLD_AT_ONCE = 100
 ALONE = "alone"
+_FOUR: Final = ("-P", "threads", "-c", "4")
+_EIGHT: Final = ("-P", "threads", "-c", "8")
+_ALL: Final = ",".join(
+    (queues.COLLECTION_QUEUE, queues.MAINTENANCE_QUEUE, queues.ELEMENT_QUEUE, queues.SLOW_QUEUE)
+)
 
 
 def p7(run: Run) -> Iterator[Figure]:
@@ -33,20 +42,35 @@ def p8(run: Run) -> Iterator[Figure]:
 
     Both at once: what it costs a process to wake up for a moment differs from minute to minute.
     """
-    seconds = run.scale.idle
     stage.clear()
-    with run.stage.workers(run.stage.deployment() | _alone(run.stage.folder)) as running:
+    usual = run.stage.deployment()
+    small = {
+        "worker": celery("worker", "-l", "INFO", "-Q", _ALL, *_EIGHT, "--without-gossip"),
+        "beat": usual["beat"],
+    }
+    yield from _idle(run, "one worker for all queues and beat", small, [_EIGHT])
+    pools = (("-c", "1"), _FOUR, _FOUR)
+    yield from _idle(run, f"the documented {len(pools)} workers and beat", usual, pools)
+
+
+def _idle(
+    run: Run, what: str, deployment: dict[str, list[str]], pools: Iterable[Sequence[str]]
+) -> Iterator[Figure]:
+    seconds = run.scale.idle
+    with run.stage.workers(deployment | _alone(run.stage.folder, pools)) as running:
         time.sleep(min(10, seconds))
         names = running.roots()
         used = [_used(names, seconds) for _ in range(run.repeat)]
-    kinds = [name for name in used[0] if not name.startswith(ALONE)]
-    for kind in kinds:
+    ours = [name for name in names if not name.startswith(ALONE)]
+    both = [
+        Series.of([sum(map(one.get, some)) for one in used]) for some in (ours, names.keys() - ours)
+    ]
+    what = f"idle for {seconds:g} s: {what}"
+    beside = "as many of Celery's own, without a task"
+    yield at_most(2, "P8", what, "% of a core", both[0], beside, both[1])
+    for kind in (name for name in used[0] if not name.startswith(ALONE)):
         share = Series.of([one[kind] for one in used])
-        yield Figure("P8", f"idle for {seconds:g} s: {kind}", "% of a core", share)
-    mine, others = [kind for kind in kinds if kind in names], names.keys() - kinds
-    ours, alone = (Series.of([sum(map(one.get, some)) for one in used]) for some in (mine, others))
-    what, beside = "idle: workers and beat together", "Celery's own, without a task"
-    yield at_most(2, "P8", what, "% of a core", ours, beside, alone)
+        yield Figure("P8", f"{what}: {kind}", "% of a core", share)
 
 
 def _used(names: Mapping[str, Iterable[int]], seconds: float) -> dict[str, float]:
@@ -56,12 +80,11 @@ def _used(names: Mapping[str, Iterable[int]], seconds: float) -> dict[str, float
     return {name: 100 * found / seconds for name, found in spent.seconds().items()}
 
 
-def _alone(folder: Path) -> dict[str, list[str]]:
-    """Processes like the deployment's, with nothing in them but Celery."""
-    celery = ["celery", "-A", "tests.bench.alone_app"]
-    worker = [*celery, "worker", "-l", "INFO", "--without-gossip"]
-    pools = (["-c", "1"], ["-P", "threads", "-c", "4"], ["-P", "threads", "-c", "4"])
+def _alone(folder: Path, pools: Iterable[Sequence[str]]) -> dict[str, list[str]]:
+    """Workers with these pools and beat, with nothing in them but Celery."""
+    app = ["celery", "-A", "tests.bench.alone_app"]
+    worker = [*app, "worker", "-l", "INFO", "--without-gossip"]
     return {
         f"{ALONE}{place}": [*worker, "-n", f"{ALONE}{place}@%h", *pool]
         for place, pool in enumerate(pools)
-    } | {f"{ALONE}-beat": [*celery, "beat", "-l", "INFO", "-s", str(folder / "alone-beat")]}
+    } | {f"{ALONE}-beat": [*app, "beat", "-l", "INFO", "-s", str(folder / "alone-beat")]}

@@ -8,6 +8,10 @@ import time
 from collections.abc import Callable, Iterable, Mapping
 from contextlib import suppress
 from pathlib import Path
+from typing import Final
+
+#: Linux' clock of the time that the scheduler gave to a process, in its clock ids.
+_SCHEDULED: Final = 2
 
 
 def until(condition: Callable[[], bool], timeout: float = 60) -> None:
@@ -72,9 +76,11 @@ def cpu(pid: int) -> float:
     """Seconds of CPU that a process and its children that ended have used; 0 once it is gone."""
     try:
         fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
-    except (FileNotFoundError, ProcessLookupError):
+        # Its clock as clock_getcpuclockid(3) names it: what /proc tells are hundredths of a second.
+        own = time.clock_gettime((~pid << 3) | _SCHEDULED)
+    except OSError:
         return 0.0
-    return sum(map(int, fields[11:15])) / os.sysconf("SC_CLK_TCK")
+    return own + sum(map(int, fields[13:15])) / os.sysconf("SC_CLK_TCK")
 
 
 def busy(seconds: float) -> float:
