@@ -1,6 +1,8 @@
 """What the docs say of figures that a run did not measure again."""
 
-from tests.bench.document import _taken, _with_earlier
+import json
+
+from tests.bench.document import DOCS, _taken, _with_earlier
 
 
 def _run(date, machine, *goals, **earlier):
@@ -40,3 +42,17 @@ def test_what_was_measured_elsewhere_is_told_where_the_figures_are(monkeypatch):
     told = _taken(about | {"Python": "3", "PostgreSQL": "18"})
     assert "on 2 x Quick" in told
     assert told.endswith(" Of 2026-01-02 (on 1 x Slow): P2.\n")
+
+
+def test_every_goal_in_the_docs_was_measured_five_times_or_more():
+    figures = json.loads((DOCS / "img" / "performance.json").read_text())["figures"]
+    goals = [one for one in figures if one["goal"].startswith("P")]
+    sides = [(one["what"], one[side]) for one in goals for side in ("ours", "yardstick")]
+    # The slowest of a hundred are of one series of arrivals, which is told of, too.
+    few = [
+        what
+        for what, series in sides
+        if series and len(series["values"]) < 5 and not what.endswith(", 99 of 100")
+    ]
+    assert goals
+    assert few == []
