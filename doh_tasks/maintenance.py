@@ -1,4 +1,4 @@
-"""Maintenance: the sweep that makes up for every message that was lost, and the pruning."""
+"""Maintenance: the sweep for whatever is due and nobody came for, and the pruning."""
 
 import time
 
@@ -12,6 +12,7 @@ from doh_tasks.aside import aside
 from doh_tasks.collection import collect, send
 from doh_tasks.queues import DISABLE_FAILING, PRUNE, PRUNE_EVERY
 from doh_tasks.results import finish
+from doh_tasks.retries import retry
 
 #: Batches rung for in one transaction; transactions in one sweep at most.
 STEP = 1_000
@@ -20,7 +21,11 @@ STEPS = 50
 
 @shared_task(name=SWEEP, ignore_result=True)
 def sweep() -> None:
-    """Look for whatever is due in the ledger and nobody came for, and have it done."""
+    """Look for whatever is due in the ledger and nobody came for, and have it done.
+
+    Retries are such, too, and have no message of their own: what a message to idle processes costs
+    is waking up for it.
+    """
     journal = get_journal()
     aside(journal.beat)
     for _ in range(STEPS):
@@ -33,6 +38,7 @@ def sweep() -> None:
         collect.delay()
     if aside(journal.has_due_results):
         finish.delay()
+    retry()
 
 
 @shared_task(name=PRUNE, ignore_result=True)

@@ -50,12 +50,11 @@ TASK_ROUTES: Final = {
 #: Times that RabbitMQ hands out a message of a queue before it goes to the dead letters.
 DELIVERY_LIMIT: Final = 5
 
-SWEEP_EVERY: Final = 5.0
-RETRY_EVERY: Final = 2.0
+SWEEP_EVERY: Final = 4.0
 PRUNE_EVERY: Final = 3600.0
 DISABLE_FAILING_EVERY: Final = 3600.0
 #: Seconds after which such a message is worth nothing. Celery compares it with the worker's clock:
-#: one that is ahead by more than this would throw every sweep and retry away.
+#: one that is ahead by more than this would throw every sweep away.
 EXPIRES: Final = 3600.0
 
 
@@ -70,7 +69,6 @@ def beat_schedule() -> dict[str, dict[str, Any]]:
     """For Celery's ``beat_schedule``; what piled up while no worker was there expires."""
     entries = (
         (SWEEP, SWEEP_EVERY),
-        (RETRY, RETRY_EVERY),
         (PRUNE, PRUNE_EVERY),
         (DISABLE_FAILING, DISABLE_FAILING_EVERY),
     )

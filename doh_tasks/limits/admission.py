@@ -15,7 +15,7 @@ from doh_tasks.limits.reporting import refresh_view, view
 from doh_tasks.limits.store import MICROSECONDS, host_key, micro, rate_key, store
 
 #: Seconds that a POST may be held back in the pump until its slot; longer waits are deferrals,
-#: which come back this much early: beat looks for them every two seconds.
+#: which come back this much early: the sweep looks for them every four seconds.
 HOLD: Final = 5.0
 #: Seconds after its time for which a slot may still be used.
 GRACE: Final = 10.0

@@ -6,7 +6,6 @@ import project
 from project.settings import *  # noqa: F403
 
 from doh.names import SWEEP
-from doh_tasks.queues import RETRY
 
 HOOK_TOTAL_TIMEOUT = HOOK_CONNECT_TIMEOUT = 3
 HOOK_LEASE = 8
@@ -19,5 +18,4 @@ HOOK_MAX_IN_FLIGHT = int(os.environ.get("HOOK_MAX_IN_FLIGHT", "2000"))
 HOOK_RETRY_SCHEDULE = [0, *[1] * 60]
 HOOK_CIRCUIT_BREAKER = {"pause": 2, "longest_pause": 10}
 
-for name in (SWEEP, RETRY):
-    project.celery_app.conf.beat_schedule[name]["schedule"] = 1.0
+project.celery_app.conf.beat_schedule[SWEEP]["schedule"] = 1.0

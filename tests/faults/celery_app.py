@@ -3,14 +3,12 @@
 import django
 
 from doh.names import SWEEP
-from doh_tasks.queues import RETRY
 from tests.celery_app import app
 from tests.faults import failpoints, repeats
 
 __all__ = ["app"]
 
-for _name in (SWEEP, RETRY):
-    app.conf.beat_schedule[_name]["schedule"] = 1.0
+app.conf.beat_schedule[SWEEP]["schedule"] = 1.0
 
 django.setup()
 failpoints.install()

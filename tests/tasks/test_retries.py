@@ -4,7 +4,7 @@ import pytest
 
 from doh.journal import get_journal
 from doh.models import Batch, Delivery, Event, content_type_of
-from doh_tasks import retries
+from doh_tasks import maintenance, retries
 from tests.app.models import Vehicle
 
 pytestmark = pytest.mark.django_db(transaction=True)
@@ -37,6 +37,12 @@ def test_retries_go_on_the_slow_lane_and_deferred_first_attempts_on_the_fast_one
     due(attempts=0)
     retries.retry()
     assert [broker.llen(name) for name in ("doh.element", "doh.element_slow")] == [1, 1]
+
+
+def test_a_sweep_sends_what_is_due_again(due):
+    due(attempts=1)
+    maintenance.sweep()
+    assert Batch.objects.count() == 1
 
 
 def test_what_becomes_due_during_a_run_waits_for_the_next(due, monkeypatch):
